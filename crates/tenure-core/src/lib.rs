@@ -1,0 +1,20 @@
+//! Versioned HTTP sessions: the model, the storage contract and the session manager.
+
+mod clock;
+mod entropy;
+mod model;
+mod store;
+
+pub use self::{
+    clock::{Clock, SystemClock, Timestamp},
+    entropy::{Entropy, EntropyError, OsEntropy},
+    model::{
+        DecodeError, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes, LifetimesError, Lineage,
+        Principal, RECORD_HEADER_BYTES, Record, Relation, SecretHash, SessionId, SessionKey,
+        SessionSecret, Values, Version,
+    },
+    store::{
+        Commit, Create, Freshness, Load, MemoryStore, MemoryStoreBuilder, Renewal, SessionStore,
+        StoreError, StoreErrorKind,
+    },
+};

@@ -1,0 +1,24 @@
+//! What a session is: values without behaviour that waits, reads a clock or talks to anyone.
+
+mod id;
+mod key;
+mod layout;
+mod lifetimes;
+mod principal;
+mod record;
+mod secret;
+mod values;
+mod version;
+
+pub use self::{
+    id::SessionId,
+    key::{InvalidKey, Key, SessionKey},
+    layout::{DecodeError, RECORD_HEADER_BYTES},
+    lifetimes::{Lifetimes, LifetimesError},
+    principal::{InvalidPrincipal, Principal},
+    record::{Expiry, Record},
+    secret::{SecretHash, SessionSecret},
+    values::Values,
+    version::{Lineage, Relation, Version},
+};
+pub(crate) use self::{key::Name, values::Edits};
