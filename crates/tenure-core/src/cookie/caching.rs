@@ -1,0 +1,94 @@
+//! Keeping personal responses out of shared caches.
+
+/// The `Cache-Control` that a personal response needs instead of the fields that it has, or `None`
+/// if those already keep it out of shared caches.
+///
+/// A response is personal if it read the session or sets its cookie. Without a field of its own it
+/// gets `no-store`, as OWASP's Session Management Cheat Sheet advises; an application that wants its
+/// pages kept in the browser says `private` itself. What would let a shared cache store it
+/// (`public`, `s-maxage`) is taken out. A `Set-Cookie` alone stops no cache (RFC 6265bis §3).
+#[must_use]
+pub fn private_cache_control<'a>(present: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let fields: Vec<&str> = present.into_iter().collect();
+    if fields.is_empty() {
+        return Some(NO_STORE.to_owned());
+    }
+    if fields.iter().any(|field| field.contains('"')) {
+        // Arguments in quotes restrict directives to single fields; nothing that is worth parsing.
+        return Some(NO_STORE.to_owned());
+    }
+    let directives = || {
+        fields
+            .iter()
+            .flat_map(|field| field.split(','))
+            .map(str::trim)
+    };
+    let is = |directive: &str, name: &str| directive.eq_ignore_ascii_case(name);
+    let is_shared = |directive: &str| {
+        let name = directive.split('=').next().unwrap_or_default().trim();
+        is(name, "public") || is(name, "s-maxage")
+    };
+    let is_private = |directive: &str| is(directive, "private") || is(directive, NO_STORE);
+    if directives().any(is_private) && !directives().any(is_shared) {
+        return None;
+    }
+    let kept = directives().filter(|directive| {
+        !directive.is_empty() && !is_shared(directive) && !is(directive, "private")
+    });
+    Some(
+        std::iter::once("private")
+            .chain(kept)
+            .collect::<Vec<_>>()
+            .join(", "),
+    )
+}
+
+/// Whether a personal response still needs a `Vary: Cookie` beside the `Vary` fields that it has.
+#[must_use]
+pub fn needs_vary_cookie<'a>(present: impl IntoIterator<Item = &'a str>) -> bool {
+    !present
+        .into_iter()
+        .flat_map(|field| field.split(','))
+        .map(str::trim)
+        .any(|name| name == "*" || name.eq_ignore_ascii_case("cookie"))
+}
+
+const NO_STORE: &str = "no-store";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s30_the_cache_control_table_holds_row_by_row() {
+        let rows: &[(&[&str], Option<&str>)] = &[
+            (&[], Some("no-store")),
+            (&["no-store"], None),
+            (&["private, max-age=60"], None),
+            (&["Private"], None),
+            (&["max-age=60"], Some("private, max-age=60")),
+            (&["public, max-age=60"], Some("private, max-age=60")),
+            (&["PUBLIC", "max-age=60"], Some("private, max-age=60")),
+            (&["private, s-maxage=60"], Some("private")),
+            (&["no-store, public"], Some("private, no-store")),
+            (&["private=\"set-cookie\", max-age=60"], Some("no-store")),
+            (&["private=set-cookie"], Some("private, private=set-cookie")),
+            (&[""], Some("private")),
+        ];
+        for (present, needed) in rows {
+            assert_eq!(
+                private_cache_control(present.iter().copied()).as_deref(),
+                *needed,
+                "{present:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn s30_vary_names_the_cookie_once() {
+        assert!(needs_vary_cookie([]));
+        assert!(needs_vary_cookie(["accept-encoding"]));
+        assert!(!needs_vary_cookie(["accept-encoding, Cookie"]));
+        assert!(!needs_vary_cookie(["*"]));
+    }
+}

@@ -1,0 +1,18 @@
+//! The session cookie: its signed value, its attributes, and finding it in a request.
+
+mod caching;
+mod config;
+mod header;
+mod key_ring;
+mod token;
+
+pub use self::{
+    caching::{needs_vary_cookie, private_cache_control},
+    config::{CookieConfig, CookieConfigBuilder, CookieConfigError, SameSite},
+    key_ring::{KeyError, KeyRing},
+};
+pub(crate) use self::{
+    header::{Sought, find},
+    key_ring::TokenKeys,
+    token::{RawToken, Refused, Token},
+};
