@@ -1,9 +1,35 @@
-//! Versioned HTTP sessions: the model, the storage contract and the session manager.
+//! Versioned HTTP sessions: the session model, the storage contract and the session manager.
+//!
+//! This crate knows no web framework and no database driver. Applications use it through an adapter
+//! (`tenure-axum`, `tenure-tower`), stores implement [`SessionStore`].
+//!
+//! # How it fits together
+//!
+//! A session is a [`Record`] in a [`SessionStore`], under a [`SessionId`]. Each of its states has a
+//! [`Version`], and a commit succeeds only on the version it was based on. The visitor's cookie
+//! carries the id, the [`SessionSecret`] that proves the right to it, and the version last seen, all
+//! signed with a [`KeyRing`].
+//!
+//! The [`SessionManager`] takes a request in ([`open`](SessionManager::open)), loads the [`Session`] when
+//! a handler asks for it, and commits what the handler changed when the response is about to leave
+//! ([`finish`](SessionHandle::finish)). If another request was faster, the changes are replayed on what
+//! that one stored.
+//!
+//! # Events
+//!
+//! What happens to sessions is reported through `tracing`, with the target `tenure`, a field `event`
+//! and, where a session is concerned, a field `session`: a keyed hash of its id. `session_created`,
+//! `session_rotated`, `principal_bound`, `session_destroyed`, `session_expired` at the level info;
+//! `unknown_session`, `cookie_refused`, `cookie_ambiguous`, `secret_superseded` as warnings;
+//! `version_fork`, `store_rollback`, `id_collision`, `commit_contended`, `store_failed` as errors;
+//! `commit_conflict` for debugging. No event holds an id, a secret, a user's name or a value.
 
 mod clock;
 mod cookie;
 mod entropy;
+mod manager;
 mod model;
+mod session;
 mod store;
 
 pub use self::{
@@ -13,11 +39,13 @@ pub use self::{
         needs_vary_cookie, private_cache_control,
     },
     entropy::{Entropy, EntropyError, OsEntropy},
+    manager::{Finish, OnHistoryLoss, SessionManager, SessionManagerBuilder, SessionManagerError},
     model::{
-        DecodeError, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes, LifetimesError, Lineage,
-        Principal, RECORD_HEADER_BYTES, Record, Relation, SecretHash, SessionId, SessionKey,
-        SessionSecret, Values, Version,
+        AnyKey, DecodeError, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes, LifetimesError,
+        Lineage, Principal, RECORD_HEADER_BYTES, Record, Relation, SecretHash, SessionId,
+        SessionKey, SessionSecret, Values, Version,
     },
+    session::{OnConflict, Session, SessionError, SessionHandle},
     store::{
         Commit, Create, Freshness, Load, MemoryStore, MemoryStoreBuilder, Renewal, SessionStore,
         StoreError, StoreErrorKind,

@@ -1,10 +1,13 @@
 //! Finding our cookie in a request's `Cookie` header fields.
 
+use super::RawToken;
+
 /// What was found under our name.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Sought<'a> {
+pub(crate) enum Sought {
     Absent,
-    Found(&'a [u8]),
+    /// One cookie whose value cannot be ours.
+    Malformed,
+    Found(RawToken),
     /// More than one cookie of our name. A sibling host can plant a second one but cannot remove
     /// ours, and nothing tells which is which: none is believed.
     Ambiguous,
@@ -15,18 +18,17 @@ pub(crate) enum Sought<'a> {
 /// Deliberately without a cookie library: those trim Unicode white space, unquote or percent-decode,
 /// and each of that has let a cookie from elsewhere pass for a `__Host-` one (CVE-2020-8184,
 /// CVE-2022-31629, CVE-2023-29019). Only the space and tab of RFC 6265 §4.2.1 are skipped here.
-pub(crate) fn find<'a>(fields: impl IntoIterator<Item = &'a [u8]>, name: &str) -> Sought<'a> {
+pub(crate) fn find<F: AsRef<[u8]>>(fields: impl IntoIterator<Item = F>, name: &str) -> Sought {
     let mut sought = Sought::Absent;
-    for pair in fields
-        .into_iter()
-        .flat_map(|field| field.split(|byte| *byte == b';'))
-    {
-        let Some(value) = value_of(pair, name.as_bytes()) else {
-            continue;
-        };
-        match sought {
-            Sought::Absent => sought = Sought::Found(value),
-            Sought::Found(_) | Sought::Ambiguous => return Sought::Ambiguous,
+    for field in fields {
+        let pairs = field.as_ref().split(|byte| *byte == b';');
+        for value in pairs.filter_map(|pair| value_of(pair, name.as_bytes())) {
+            sought = match sought {
+                Sought::Absent => RawToken::new(value).map_or(Sought::Malformed, Sought::Found),
+                Sought::Malformed | Sought::Found(_) | Sought::Ambiguous => {
+                    return Sought::Ambiguous;
+                }
+            };
         }
     }
     sought
@@ -55,24 +57,27 @@ fn trim_end(mut text: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn find_in<'a>(fields: &[&'a str]) -> Sought<'a> {
-        find(
-            fields.iter().map(|field| field.as_bytes()),
-            "__Host-session",
-        )
+    fn find_in(fields: &[&str]) -> &'static str {
+        match find(fields, "__Host-session") {
+            Sought::Absent => "absent",
+            Sought::Malformed => "malformed",
+            Sought::Found(_) => "found",
+            Sought::Ambiguous => "ambiguous",
+        }
     }
 
     #[test]
     fn a_cookie_is_found_anywhere_in_any_field() {
+        let ours = format!("__Host-session={}", "A".repeat(88));
         for fields in [
-            &["__Host-session=v"][..],
-            &["a=1; __Host-session=v; b=2"],
-            &["a=1;__Host-session=v"],
-            &["a=1;\t __Host-session=v \t"],
-            &["a=1", "b=2; __Host-session=v"],
-            &["broken; =x; ;; __Host-session=v;"],
+            &[&*ours][..],
+            &[&format!("a=1; {ours}; b=2")],
+            &[&format!("a=1;{ours}")],
+            &[&format!("a=1;\t {ours} \t")],
+            &["a=1", &format!("b=2; {ours}")],
+            &[&format!("broken; =x; ;; {ours};")],
         ] {
-            assert_eq!(find_in(fields), Sought::Found(b"v"), "{fields:?}");
+            assert_eq!(find_in(fields), "found", "{fields:?}");
         }
     }
 
@@ -93,7 +98,15 @@ mod tests {
             "__Host-session",
             "a=\"; b",
         ] {
-            assert_eq!(find_in(&[field]), Sought::Absent, "{field:?}");
+            assert_eq!(find_in(&[field]), "absent", "{field:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_length_cannot_be_ours() {
+        let quoted = format!("__Host-session=\"{}\"", "A".repeat(88));
+        for field in ["__Host-session=", "__Host-session=v", &quoted] {
+            assert_eq!(find_in(&[field]), "malformed", "{field:?}");
         }
     }
 
@@ -101,11 +114,11 @@ mod tests {
     fn two_of_our_name_are_ambiguous_wherever_they_stand() {
         assert_eq!(
             find_in(&["__Host-session=v; __Host-session=v"]),
-            Sought::Ambiguous
+            "ambiguous"
         );
         assert_eq!(
             find_in(&["__Host-session=v", "__Host-session=w"]),
-            Sought::Ambiguous
+            "ambiguous"
         );
     }
 }

@@ -263,7 +263,7 @@ fn is_evidently_not_random(key: &[u8]) -> bool {
 
 fn decode_hex(text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let digits = text.as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(KeyError::NotHexadecimal);
     }
     let value = |digit: u8| {

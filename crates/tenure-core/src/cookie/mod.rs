@@ -14,5 +14,5 @@ pub use self::{
 pub(crate) use self::{
     header::{Sought, find},
     key_ring::TokenKeys,
-    token::{RawToken, Refused, Token},
+    token::{RawToken, Token},
 };

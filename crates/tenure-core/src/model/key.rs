@@ -87,12 +87,21 @@ impl<T> fmt::Debug for Key<T> {
     label = "expected a string or a `Key<{T}>`",
     note = "a `Key<A>` names values of type `A` only; see `tenure_core::Key`"
 )]
-pub trait SessionKey<T>: IntoName {}
+pub trait SessionKey<T>: AnyKey {}
 
 impl<T> SessionKey<T> for Key<T> {}
 impl<T> SessionKey<T> for &str {}
 impl<T> SessionKey<T> for String {}
 impl<T> SessionKey<T> for &String {}
+
+/// What names a session value of whatever type: a [`Key`] or a string.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not name a session value",
+    label = "expected a string or a `Key`"
+)]
+pub trait AnyKey: IntoName {}
+
+impl<K: IntoName> AnyKey for K {}
 
 /// A name that cannot be a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +111,7 @@ pub struct InvalidKey;
 
 /// A checked name, as stored.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(unnameable_types, reason = "part of a sealed trait")]
 pub struct Name(Cow<'static, str>);
 
 impl Name {
@@ -119,6 +129,7 @@ impl fmt::Debug for Name {
 mod sealed {
     use super::{Cow, InvalidKey, Key, Name, SEPARATOR, is_valid};
 
+    #[expect(unnameable_types, reason = "seals the traits above")]
     pub trait IntoName {
         fn into_name(self) -> Result<Name, InvalidKey>;
     }

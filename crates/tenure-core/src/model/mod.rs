@@ -10,9 +10,12 @@ mod secret;
 mod values;
 mod version;
 
+#[cfg(test)]
+pub(crate) use self::key::IntoName;
+pub(crate) use self::values::MAX_VALUE_BYTES;
 pub use self::{
     id::SessionId,
-    key::{InvalidKey, Key, SessionKey},
+    key::{AnyKey, InvalidKey, Key, SessionKey},
     layout::{DecodeError, RECORD_HEADER_BYTES},
     lifetimes::{Lifetimes, LifetimesError},
     principal::{InvalidPrincipal, Principal},

@@ -148,6 +148,16 @@ impl Edits {
     }
 }
 
+impl fmt::Debug for Edits {
+    /// Tells which values were touched, never what they are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edits")
+            .field("cleared", &self.cleared)
+            .field("names", &self.entries.keys())
+            .finish()
+    }
+}
+
 struct Entry<'a> {
     key: &'a [u8],
     value: &'a [u8],

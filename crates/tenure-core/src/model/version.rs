@@ -70,7 +70,7 @@ pub enum Relation {
 pub struct Lineage {
     counter: u64,
     /// Newest first; zero beyond the first commit.
-    tags: [u64; Lineage::REMEMBERED],
+    tags: [u64; Self::REMEMBERED],
 }
 
 impl Lineage {

@@ -34,7 +34,6 @@ impl MemoryStore {
     }
 
     /// Begins a store with other limits.
-    #[must_use]
     pub fn builder() -> MemoryStoreBuilder {
         MemoryStoreBuilder::default()
     }

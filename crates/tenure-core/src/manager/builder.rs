@@ -1,0 +1,228 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Core, SessionManager, combine::Terms, line::Lines};
+use crate::{
+    Clock, CookieConfig, Entropy, InvalidKey, KeyRing, Lifetimes, OsEntropy, RECORD_HEADER_BYTES,
+    SessionKey, SystemClock,
+    session::{Merges, OnConflict},
+    store::ErasedStore,
+};
+
+/// Collects the settings of a [`SessionManager`].
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct SessionManagerBuilder {
+    store: Box<dyn ErasedStore>,
+    keys: KeyRing,
+    application: String,
+    cookie: CookieConfig,
+    lifetimes: Lifetimes,
+    merges: Merges,
+    invalid_key: Option<InvalidKey>,
+    max_record_bytes: usize,
+    rotation_grace: Duration,
+    on_history_loss: OnHistoryLoss,
+    deadline: Duration,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl SessionManagerBuilder {
+    pub(super) fn new(store: Box<dyn ErasedStore>, keys: KeyRing) -> Self {
+        Self {
+            store,
+            keys,
+            application: String::new(),
+            cookie: CookieConfig::default(),
+            lifetimes: Lifetimes::default(),
+            merges: Merges::default(),
+            invalid_key: None,
+            max_record_bytes: 256 << 10,
+            rotation_grace: Duration::from_secs(30),
+            on_history_loss: OnHistoryLoss::EndSession,
+            deadline: Duration::from_secs(1),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+        }
+    }
+
+    /// The session cookie's name and attributes. Default: [`CookieConfig::default`].
+    pub fn cookie(mut self, cookie: CookieConfig) -> Self {
+        self.cookie = cookie;
+        self
+    }
+
+    /// A name that sets this application apart from others with the same keys and the same cookie
+    /// name: their cookies are worth nothing here. Default: none.
+    pub fn application(mut self, name: impl Into<String>) -> Self {
+        self.application = name.into();
+        self
+    }
+
+    /// How long sessions live. Default: 30 minutes idle, 24 hours in all; see [`Lifetimes`].
+    pub fn lifetimes(mut self, lifetimes: Lifetimes) -> Self {
+        self.lifetimes = lifetimes;
+        self
+    }
+
+    /// What to do about true conflicts on keys without a [`merge`](Self::merge). Default:
+    /// [`OnConflict::Refuse`].
+    pub fn on_conflict(mut self, policy: OnConflict) -> Self {
+        self.merges.policy = policy;
+        self
+    }
+
+    /// Settles true conflicts on a key by a three-way merge `(base, ours, theirs)`: what this
+    /// request had read, what it wants to put there, and what another one has put there meanwhile.
+    /// `None` stands for no value.
+    ///
+    /// ```
+    /// # use tenure_core::{KeyRing, MemoryStore, SessionManager};
+    /// # let keys = KeyRing::generate().unwrap();
+    /// // A shopping cart in two tabs: both tabs' articles stay in it.
+    /// let sessions = SessionManager::builder(MemoryStore::new(), keys)
+    ///     .merge("cart", |_base, ours: Option<Vec<u32>>, theirs| {
+    ///         let mut articles = theirs.unwrap_or_default();
+    ///         articles.extend(ours.unwrap_or_default());
+    ///         articles.sort_unstable();
+    ///         articles.dedup();
+    ///         Some(articles)
+    ///     })
+    ///     .build();
+    /// ```
+    pub fn merge<T, K, F>(mut self, key: K, merge: F) -> Self
+    where
+        T: Serialize + DeserializeOwned,
+        K: SessionKey<T>,
+        F: Fn(Option<T>, Option<T>, Option<T>) -> Option<T> + Send + Sync + 'static,
+    {
+        match key.into_name() {
+            Ok(name) => self.merges.add(name, merge),
+            Err(invalid) => self.invalid_key = Some(invalid),
+        }
+        self
+    }
+
+    /// The largest session, in bytes as stored. Default 256 KiB: a session is read with most
+    /// requests, and at this size that takes 2 ms of a gigabit network.
+    pub fn max_record_bytes(mut self, max_record_bytes: usize) -> Self {
+        self.max_record_bytes = max_record_bytes;
+        self
+    }
+
+    /// How long requests with a secret that was just replaced may not write, rather than begin a
+    /// session of their own. Should be longer than the longest request. Default 30 seconds.
+    pub fn rotation_grace(mut self, grace: Duration) -> Self {
+        self.rotation_grace = grace;
+        self
+    }
+
+    /// What to do with a session whose store has lost commits that a cookie proves. Default:
+    /// [`OnHistoryLoss::EndSession`].
+    pub fn on_history_loss(mut self, policy: OnHistoryLoss) -> Self {
+        self.on_history_loss = policy;
+        self
+    }
+
+    /// How long the store may take to load a session, and again to commit it, retries included.
+    /// After that the request is answered with 503. Default 1 second.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The clock by which leases run. Default: the system's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Another source of randomness than the operating system's generator. For tests only: whoever
+    /// can predict it can take over every session.
+    pub fn danger_entropy(mut self, entropy: impl Entropy) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionManagerError`] for settings under which no session would work.
+    pub fn build(self) -> Result<SessionManager, SessionManagerError> {
+        if self.deadline.is_zero() {
+            return Err(SessionManagerError::Deadline);
+        }
+        if self.max_record_bytes < LEAST_RECORD_BYTES {
+            return Err(SessionManagerError::RecordLimit {
+                bytes: self.max_record_bytes,
+            });
+        }
+        if let Some(invalid) = self.invalid_key {
+            return Err(SessionManagerError::MergeKey(invalid));
+        }
+        let token_keys = self.keys.token_keys(self.cookie.name(), &self.application);
+        Ok(SessionManager {
+            core: Arc::new(Core {
+                store: self.store,
+                cookie: self.cookie,
+                token_keys,
+                terms: Terms {
+                    lifetimes: self.lifetimes,
+                    merges: self.merges,
+                    max_record_bytes: self.max_record_bytes,
+                    rotation_grace: self.rotation_grace,
+                    on_history_loss: self.on_history_loss,
+                },
+                deadline: self.deadline,
+                clock: self.clock,
+                entropy: self.entropy,
+                lines: Lines::default(),
+            }),
+        })
+    }
+}
+
+impl fmt::Debug for SessionManagerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManagerBuilder")
+            .field("store", &self.store)
+            .field("cookie", &self.cookie)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What to do with a session whose store has lost acknowledged commits, as after a failover to a
+/// replica that had not received them, or the restoration of an old backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnHistoryLoss {
+    /// The session ends: a logout or a loss of rights may be among what was lost.
+    EndSession,
+    /// The session goes on from what the store has. An event tells of it.
+    Continue,
+}
+
+/// Settings under which no session would work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionManagerError {
+    /// The deadline is zero, so every store call would fail.
+    #[error("a deadline of zero leaves the store no time at all")]
+    Deadline,
+    /// The record limit leaves no room for values.
+    #[error("a record limit of {bytes} bytes leaves no room for values; 1024 are the least")]
+    #[non_exhaustive]
+    RecordLimit {
+        /// The limit that was refused.
+        bytes: usize,
+    },
+    /// A merge was given for a name that cannot be a key.
+    #[error("a merge was given for a name that cannot be a key")]
+    MergeKey(#[source] InvalidKey),
+}
+
+const LEAST_RECORD_BYTES: usize = 1024;
+
+const _: () = assert!(LEAST_RECORD_BYTES > 2 * RECORD_HEADER_BYTES);

@@ -1,0 +1,336 @@
+//! What a commit writes: pure decisions on records and change sets.
+
+use std::time::Duration;
+
+use super::OnHistoryLoss;
+use crate::{
+    Lifetimes, Principal, Record, Relation, SecretHash, Timestamp, Values, Version,
+    model::Edits,
+    session::{Changes, Merges, SessionError},
+};
+
+/// What one request wants committed, and what it was based on.
+#[derive(Debug)]
+pub(crate) struct ChangeSet {
+    pub(crate) changes: Changes,
+    /// What the changes come to on the version they are based on.
+    pub(crate) edits: Edits,
+    pub(crate) base: Base,
+    /// What the request's own secret hashes to.
+    pub(crate) secret_hash: SecretHash,
+    /// The hash of the secret that replaces it, if the changes rotate.
+    pub(crate) rotation: Option<SecretHash>,
+}
+
+/// The state that a request's changes are based on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Base {
+    pub(crate) version: Version,
+    /// Whether the request saw exactly what is stored under that version. It did not if its last
+    /// commit went in together with those of other requests: then it saw the state after its own.
+    pub(crate) is_exact: bool,
+}
+
+/// The manager's settings that a commit is subject to.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) merges: Merges,
+    pub(crate) max_record_bytes: usize,
+    pub(crate) rotation_grace: Duration,
+    pub(crate) on_history_loss: OnHistoryLoss,
+}
+
+/// Several change sets made one commit.
+#[derive(Debug)]
+pub(crate) struct Combined {
+    /// The next version, to be committed on the one it was combined onto.
+    pub(crate) record: Record,
+    /// For each change set the values right after it was applied, or why it was left out.
+    pub(crate) verdicts: Vec<Result<Values, SessionError>>,
+}
+
+impl Combined {
+    pub(crate) fn has_changes(&self) -> bool {
+        self.verdicts.iter().any(Result::is_ok)
+    }
+}
+
+impl Terms {
+    /// Applies change sets one after the other to `stored`. One that cannot be applied fails alone.
+    pub(crate) fn combine<'a>(
+        &self,
+        stored: &Record,
+        sets: impl IntoIterator<Item = &'a ChangeSet>,
+        tag: u64,
+        now: Timestamp,
+    ) -> Combined {
+        let mut working = stored.clone();
+        let mut is_pristine = true;
+        let verdicts = sets
+            .into_iter()
+            .map(|set| {
+                working = self.apply(set, &working, is_pristine, now)?;
+                is_pristine = false;
+                Ok(working.values().clone())
+            })
+            .collect();
+        Combined {
+            record: working.next(tag),
+            verdicts,
+        }
+    }
+
+    /// The record of a session that begins with these changes, or `None` if they leave nothing to
+    /// store.
+    pub(crate) fn begin(
+        &self,
+        fresh: &Record,
+        changes: &Changes,
+    ) -> Result<Option<Record>, SessionError> {
+        let nothing = Values::default();
+        // What the request had read belongs to another session, if to any: no conflict here.
+        let values = nothing.with(&changes.replay(&nothing, &Merges::last_commit_wins())?);
+        let record = fresh
+            .with_values(values)
+            .with_principal(changes.login.clone());
+        let is_worth_storing = !record.values().is_empty() || record.principal().is_some();
+        is_worth_storing
+            .then(|| self.within_limit(record))
+            .transpose()
+    }
+
+    fn apply(
+        &self,
+        set: &ChangeSet,
+        onto: &Record,
+        is_pristine: bool,
+        now: Timestamp,
+    ) -> Result<Record, SessionError> {
+        let is_descended = matches!(
+            onto.lineage().relation(set.base.version),
+            Relation::Same | Relation::Ahead
+        );
+        if !is_descended && self.on_history_loss == OnHistoryLoss::EndSession {
+            return Err(SessionError::HistoryLost);
+        }
+        if onto.secret_hash() != set.secret_hash {
+            return Err(SessionError::Superseded);
+        }
+        let is_fast_forward =
+            is_pristine && set.base.is_exact && onto.version() == set.base.version;
+        let values = if is_fast_forward {
+            onto.values().with(&set.edits)
+        } else {
+            onto.values()
+                .with(&set.changes.replay(onto.values(), &self.merges)?)
+        };
+        let mut record = onto.with_values(values);
+        record = match &set.changes.login {
+            Some(principal) => record
+                .with_principal(Some(Principal::clone(principal)))
+                .with_restarted_lifetimes(now, self.lifetimes),
+            None => record.with_lease_end(
+                self.lifetimes
+                    .lease_end(now, record.absolute_end())
+                    .max(record.lease_end()),
+            ),
+        };
+        if let Some(secret_hash) = set.rotation {
+            record = record.with_secret(secret_hash, now);
+        }
+        self.within_limit(record)
+    }
+
+    fn within_limit(&self, record: Record) -> Result<Record, SessionError> {
+        let (bytes, limit) = (record.encoded_len(), self.max_record_bytes);
+        if bytes > limit {
+            return Err(SessionError::TooLarge { bytes, limit });
+        }
+        Ok(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{
+        Lineage, SessionId,
+        model::{IntoName, Name},
+        session::{Seen, Update},
+    };
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+    const SECRET: SecretHash = SecretHash::from_bytes([1; 32]);
+
+    fn terms() -> Terms {
+        Terms {
+            lifetimes: Lifetimes::default(),
+            merges: Merges::default(),
+            max_record_bytes: 1000,
+            rotation_grace: Duration::from_secs(30),
+            on_history_loss: OnHistoryLoss::EndSession,
+        }
+    }
+
+    fn stored() -> Record {
+        let id = SessionId::from_bytes([1; 16]);
+        Record::new(id, Lineage::first(1), SECRET, NOW, Lifetimes::default())
+    }
+
+    fn name(text: &str) -> Name {
+        text.into_name().unwrap()
+    }
+
+    fn based_on(base: &Record, changes: Changes) -> ChangeSet {
+        ChangeSet {
+            edits: changes.replay(base.values(), &Merges::default()).unwrap(),
+            changes,
+            base: Base {
+                version: base.version(),
+                is_exact: true,
+            },
+            secret_hash: SECRET,
+            rotation: None,
+        }
+    }
+
+    /// Appends a byte to the value `n`.
+    fn append(byte: u8) -> Changes {
+        let mut changes = Changes::default();
+        let apply: Arc<Update> =
+            Arc::new(move |old| Ok([old.unwrap_or_default(), &[byte]].concat().into()));
+        changes.update(name("n"), apply);
+        changes
+    }
+
+    fn insert(key: &str, seen: Seen) -> Changes {
+        let mut changes = Changes::default();
+        changes.put(name(key), Some(Bytes::from_static(b"v")), seen);
+        changes
+    }
+
+    #[test]
+    fn all_updates_of_a_line_go_into_one_commit_in_their_order() {
+        let base = stored();
+        let sets = [1, 2, 3].map(|byte| based_on(&base, append(byte)));
+        let combined = terms().combine(&base, &sets, 9, NOW);
+        assert_eq!(combined.record.version(), Version::new(2, 9));
+        assert_eq!(combined.record.values().get("n").unwrap(), [1, 2, 3][..]);
+        let views: Vec<_> = combined
+            .verdicts
+            .into_iter()
+            .map(|view| view.unwrap().get("n").unwrap())
+            .collect();
+        assert_eq!(views, [&[1][..], &[1, 2], &[1, 2, 3]]);
+    }
+
+    #[test]
+    fn a_true_conflict_fails_alone() {
+        let base = stored();
+        let sets = [
+            based_on(&base, insert("a", Seen::Nothing)),
+            based_on(&base, insert("a", Seen::Stored(None))),
+            based_on(&base, insert("b", Seen::Stored(None))),
+        ];
+        let combined = terms().combine(&base, &sets, 9, NOW);
+        assert!(combined.verdicts[0].is_ok());
+        assert!(matches!(
+            combined.verdicts[1],
+            Err(SessionError::Conflict { .. })
+        ));
+        assert!(combined.verdicts[2].is_ok());
+        assert_eq!(combined.record.values().len(), 2);
+    }
+
+    #[test]
+    fn a_rotation_shuts_out_those_who_come_after_it() {
+        let base = stored();
+        let mut rotating = based_on(&base, Changes::default());
+        rotating.rotation = Some(SecretHash::from_bytes([2; 32]));
+        let sets = [rotating, based_on(&base, append(1))];
+        let combined = terms().combine(&base, &sets, 9, NOW);
+        assert!(combined.verdicts[0].is_ok());
+        assert!(matches!(
+            combined.verdicts[1],
+            Err(SessionError::Superseded)
+        ));
+    }
+
+    #[test]
+    fn changes_based_on_a_lost_history_are_refused() {
+        let base = stored();
+        let (ours, theirs) = (base.next(2), base.next(3));
+        for lost in [ours.next(4), ours] {
+            let set = based_on(&lost, append(1));
+            let combined = terms().combine(&theirs, [&set], 9, NOW);
+            assert!(matches!(
+                combined.verdicts[0],
+                Err(SessionError::HistoryLost)
+            ));
+            assert!(!combined.has_changes());
+        }
+    }
+
+    #[test]
+    fn a_request_that_saw_a_state_in_between_is_replayed_even_on_the_same_version() {
+        let base = stored();
+        let mut set = based_on(&base, append(1));
+        set.edits = Edits::default();
+        set.base.is_exact = false;
+        let combined = terms().combine(&base, [&set], 9, NOW);
+        assert_eq!(combined.record.values().get("n").unwrap(), [1][..]);
+    }
+
+    #[test]
+    fn what_would_outgrow_the_limit_is_left_out() {
+        let base = stored();
+        let mut large = Changes::default();
+        large.put(name("l"), Some(vec![0; 1000].into()), Seen::Nothing);
+        let sets = [based_on(&base, large), based_on(&base, append(1))];
+        let combined = terms().combine(&base, &sets, 9, NOW);
+        assert!(matches!(
+            combined.verdicts[0],
+            Err(SessionError::TooLarge { limit: 1000, .. })
+        ));
+        assert!(combined.verdicts[1].is_ok());
+    }
+
+    #[test]
+    fn s24_a_login_restarts_both_clocks_and_nothing_else_does() {
+        let base = stored();
+        let later = NOW.after(Duration::from_secs(600));
+        let written = terms()
+            .combine(&base, [&based_on(&base, append(1))], 9, later)
+            .record;
+        assert_eq!(written.absolute_end(), base.absolute_end());
+        assert_eq!(
+            written.lease_end(),
+            later.after(Lifetimes::default().idle())
+        );
+        let mut login = Changes::default();
+        login.login = Some(Principal::new("ada").unwrap());
+        let logged_in = terms()
+            .combine(&base, [&based_on(&base, login)], 9, later)
+            .record;
+        assert_eq!(
+            logged_in.absolute_end(),
+            later.after(Lifetimes::default().absolute())
+        );
+        assert_eq!(logged_in.created_at(), base.created_at());
+    }
+
+    #[test]
+    fn changes_that_leave_nothing_begin_no_session() {
+        let mut removal = Changes::default();
+        removal.put(name("n"), None, Seen::Nothing);
+        removal.clear();
+        removal.rotates = true;
+        assert_eq!(terms().begin(&stored(), &removal).unwrap(), None);
+        assert!(terms().begin(&stored(), &append(1)).unwrap().is_some());
+    }
+}

@@ -1,0 +1,133 @@
+//! What all requests share, and the store calls that they make.
+
+use std::{future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
+
+use super::{combine::Terms, events, line::Lines};
+use crate::{
+    Clock, CookieConfig, Create, Entropy, Freshness, Load, Record, Renewal, SessionId,
+    SessionSecret, StoreError, StoreErrorKind,
+    cookie::{Token, TokenKeys},
+    session::SessionError,
+    store::ErasedStore,
+};
+
+/// A manager's store, settings and lines.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(super) store: Box<dyn ErasedStore>,
+    pub(super) cookie: CookieConfig,
+    pub(super) token_keys: TokenKeys,
+    pub(super) terms: Terms,
+    /// How long the store may take, in all, to load a session, and again to commit it.
+    pub(super) deadline: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) lines: Lines,
+}
+
+impl Core {
+    pub(super) async fn load(
+        &self,
+        id: SessionId,
+        freshness: Freshness,
+    ) -> Result<Load, SessionError> {
+        let load = async {
+            let found = self.store.load(id, freshness).await?;
+            match &found {
+                // The contract forbids it; a client or a proxy that mixes up replies does it.
+                Load::Found(record) if record.id() != id => {
+                    Err(StoreError::new(StoreErrorKind::Corrupt).into())
+                }
+                Load::Found(_) | Load::Expired(_) | Load::Absent => Ok(found),
+            }
+        };
+        self.bounded("load", id, load).await
+    }
+
+    pub(super) async fn delete(&self, id: SessionId) -> Result<(), SessionError> {
+        self.bounded("delete", id, async { Ok(self.store.delete(id).await?) })
+            .await
+    }
+
+    pub(super) async fn create(&self, record: &Record) -> Result<Create, SessionError> {
+        let create = || self.store.create(record.clone());
+        let with_retry = async {
+            match create().await {
+                // The creation recognises itself if it had happened.
+                Err(error) if error.outcome_unknown() => Ok(create().await?),
+                outcome => Ok(outcome?),
+            }
+        };
+        self.bounded("create", record.id(), with_retry).await
+    }
+
+    /// Renews the lease if it is time, and returns the record that the browser's cookie should
+    /// speak of, if that is another one than it does.
+    ///
+    /// A cookie is never issued anew on the strength of what was loaded at the request's beginning:
+    /// a login may have replaced the secret since, and this response would overwrite its cookie.
+    /// A renewal's answer or a second look shows that. A fault costs the renewal, not the response:
+    /// the session was read, and lives on for now.
+    pub(super) async fn look_again(&self, record: Record, is_told: bool) -> Option<Record> {
+        let id = record.id();
+        if let Some(lease_end) = self.terms.lifetimes.renewal(&record, self.clock.now()) {
+            let renew = async { Ok(self.store.renew(id, lease_end).await?) };
+            let is_due = !is_told || self.cookie.is_persistent();
+            return match self.bounded("renew", id, renew).await.ok()? {
+                Renewal::Renewed(version) if version == record.version() && is_due => {
+                    Some(record.with_lease_end(lease_end))
+                }
+                Renewal::Renewed(_) | Renewal::Gone => None,
+            };
+        }
+        if is_told {
+            return None;
+        }
+        match self
+            .load(id, Freshness::AtLeast(record.version()))
+            .await
+            .ok()?
+        {
+            Load::Found(now) if now.secret_hash() == record.secret_hash() => Some(*now),
+            Load::Found(_) | Load::Expired(_) | Load::Absent => None,
+        }
+    }
+
+    pub(super) fn set_cookie(&self, record: &Record, secret: &SessionSecret) -> String {
+        let token = Token {
+            id: record.id(),
+            secret: secret.clone(),
+            version: record.version(),
+        };
+        let lifetime = record.lease_end().since(self.clock.now());
+        self.cookie.set(&token.sign(&self.token_keys), lifetime)
+    }
+
+    /// Bounds the time that work on the store takes, and reports its faults.
+    pub(super) async fn bounded<T>(
+        &self,
+        verb: &'static str,
+        id: SessionId,
+        work: impl Future<Output = Result<T, SessionError>>,
+    ) -> Result<T, SessionError> {
+        let outcome = match within(self.deadline, work).await {
+            Some(outcome) => outcome,
+            None => Err(StoreError::new(StoreErrorKind::TimedOut).into()),
+        };
+        if let Err(SessionError::Store(error)) = &outcome {
+            events::store_failed(self, id, verb, error);
+        }
+        outcome
+    }
+}
+
+/// `None` if the work took longer. Work that is done at once, as with a store in memory, never costs
+/// a timer.
+async fn within<T>(deadline: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let first = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context)));
+    if let Poll::Ready(done) = first.await {
+        return Some(done);
+    }
+    tokio::time::timeout(deadline, work).await.ok()
+}

@@ -1,0 +1,89 @@
+//! The session manager: the only part that adapters talk to.
+
+mod builder;
+mod combine;
+mod core;
+mod events;
+mod line;
+mod state;
+mod visit;
+
+use std::{fmt, sync::Arc};
+
+pub use self::{
+    builder::{OnHistoryLoss, SessionManagerBuilder, SessionManagerError},
+    visit::Finish,
+};
+pub(crate) use self::{core::Core, visit::Visit};
+use crate::{
+    KeyRing, SessionStore,
+    session::{SessionError, SessionHandle},
+};
+
+/// Opens, loads and commits sessions. One per application; clones share everything.
+///
+/// An adapter needs two calls per request: [`open`](Self::open) before the application's code runs and
+/// [`SessionHandle::finish`] when the response's head is about to leave.
+///
+/// ```
+/// use tenure_core::{KeyRing, MemoryStore, SessionManager};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let sessions = SessionManager::builder(MemoryStore::new(), KeyRing::generate()?).build()?;
+///
+/// let visit = sessions.open(["theme=dark"]);
+/// let session = visit.load().await?;
+/// session.insert("name", "Ada")?;
+///
+/// let finish = visit.finish(200).await;
+/// assert!(finish.set_cookie.unwrap().starts_with("__Host-session="));
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(run()).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct SessionManager {
+    core: Arc<Core>,
+}
+
+impl SessionManager {
+    /// Begins a manager of the sessions in `store`, whose cookies are signed with `keys`.
+    pub fn builder(store: impl SessionStore, keys: KeyRing) -> SessionManagerBuilder {
+        SessionManagerBuilder::new(Box::new(store), keys)
+    }
+
+    /// Takes a request in. `cookie_fields` are the values of its `Cookie` header fields.
+    ///
+    /// Nothing is verified or loaded before somebody asks for the session.
+    pub fn open<F>(&self, cookie_fields: impl IntoIterator<Item = F>) -> SessionHandle
+    where
+        F: AsRef<[u8]>,
+    {
+        SessionHandle::new(Visit::open(self.clone(), cookie_fields))
+    }
+
+    /// Refuses a value that would not fit into a session by itself, when it is written rather than
+    /// when it is committed.
+    pub(crate) fn check_value(&self, bytes: usize) -> Result<(), SessionError> {
+        let limit = self.core.terms.max_record_bytes;
+        if bytes > limit {
+            return Err(SessionError::TooLarge { bytes, limit });
+        }
+        Ok(())
+    }
+
+    /// The name of the session cookie.
+    #[must_use]
+    pub fn cookie_name(&self) -> &str {
+        self.core.cookie.name()
+    }
+}
+
+impl fmt::Debug for SessionManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManager")
+            .field("store", &self.core.store)
+            .field("cookie", &self.core.cookie)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+use std::{error::Error, sync::Arc};
+
+use crate::{EntropyError, InvalidKey, InvalidPrincipal, StoreError};
+
+/// Why a session could not be loaded, changed or committed.
+///
+/// [`status`](Self::status) is the HTTP status that answers it; adapters turn it into a response
+/// with an empty body. Cheap to clone.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The store failed or did not answer in time. 503.
+    ///
+    /// [`StoreError::outcome_unknown`] tells whether a write may have happened.
+    #[error("the session could not be read or written")]
+    Store(#[from] StoreError),
+    /// A value that this request had read and then replaced was changed by another request in
+    /// between. Nothing of this request was written. 409.
+    #[error("the session value {key:?} was changed by another request")]
+    #[non_exhaustive]
+    Conflict {
+        /// The value's name.
+        key: String,
+    },
+    /// The session ended (logout, expiry) while the request was under way. Nothing was written. 409.
+    #[error("the session has ended")]
+    Gone,
+    /// The request came with a secret that a login or a rotation has replaced. Nothing was written. 409.
+    #[error("the session's secret has been replaced")]
+    Superseded,
+    /// The store lost acknowledged commits that this request was based on. Nothing was written. 409.
+    #[error("the session's history was lost by its store")]
+    HistoryLost,
+    /// So many others committed to the session that this request did not get its turn. Nothing was
+    /// written. 503.
+    #[error("the session was changed by others {attempts} times in a row")]
+    #[non_exhaustive]
+    Contended {
+        /// How often this request tried.
+        attempts: u32,
+    },
+    /// A value could not be encoded. 500.
+    #[error("the session value {key:?} cannot be encoded")]
+    #[non_exhaustive]
+    Encode {
+        /// The value's name.
+        key: String,
+        /// What the encoder said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// A stored value is not of the type that was asked for. 500.
+    ///
+    /// The source may quote the value; do not log it where user data must not appear.
+    #[error("the session value {key:?} is not of the type that was asked for")]
+    #[non_exhaustive]
+    Decode {
+        /// The value's name.
+        key: String,
+        /// What the decoder said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// An update's closure panicked when it was replayed on a newer value. Nothing was written. 500.
+    #[error("the update of the session value {key:?} panicked on a newer value")]
+    #[non_exhaustive]
+    UpdatePanicked {
+        /// The value's name.
+        key: String,
+    },
+    /// A name that cannot be a key. 500.
+    #[error(transparent)]
+    Key(#[from] InvalidKey),
+    /// A principal's name that cannot be stored. 500.
+    #[error(transparent)]
+    Principal(#[from] InvalidPrincipal),
+    /// The session would grow over its limit. Nothing was written. 500.
+    #[error("the session would take {bytes} bytes; {limit} are allowed")]
+    #[non_exhaustive]
+    TooLarge {
+        /// What it would take, as stored.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The session was destroyed earlier in this request. 500.
+    #[error("the session was destroyed earlier in this request")]
+    Destroyed,
+    /// The response's head has been sent, so no cookie could tell the browser of a change. 500.
+    ///
+    /// Change the session before the handler returns, not in the response's body.
+    #[error("the response has begun; change the session before the handler returns")]
+    Sealed,
+    /// Every id that was drawn for a new session was in use: the random generator is broken. 503.
+    #[error("every id that was drawn for a new session was in use")]
+    IdCollision,
+    /// The random generator failed. 503.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
+
+impl SessionError {
+    /// The HTTP status that answers this error: 409, 500 or 503.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::Conflict { .. } | Self::Gone | Self::Superseded | Self::HistoryLost => 409,
+            Self::Store(_) | Self::Contended { .. } | Self::IdCollision | Self::Entropy(_) => 503,
+            Self::Encode { .. }
+            | Self::Decode { .. }
+            | Self::UpdatePanicked { .. }
+            | Self::Key(_)
+            | Self::Principal(_)
+            | Self::TooLarge { .. }
+            | Self::Destroyed
+            | Self::Sealed => 500,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+use std::{fmt, sync::Arc};
+
+use super::{Session, SessionError};
+use crate::{Finish, manager::Visit};
+
+/// A request's session, not loaded yet.
+///
+/// This is what adapters put into the request's extensions. A request that never asks it for the
+/// session costs no store call. Clones are the same session.
+#[derive(Clone)]
+pub struct SessionHandle {
+    visit: Arc<Visit>,
+}
+
+impl SessionHandle {
+    pub(crate) fn new(visit: Visit) -> Self {
+        Self {
+            visit: Arc::new(visit),
+        }
+    }
+
+    /// The session, loaded at the first call of the request.
+    ///
+    /// A visitor without a session gets an empty one, which is stored as soon as something is
+    /// written to it.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Store`] if the store failed or did not answer in time; the same again for
+    /// the rest of the request. A store that fails is never taken for an empty session.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing happens if the future is dropped; the next call begins anew.
+    pub async fn load(&self) -> Result<Session, SessionError> {
+        self.visit.load().await?;
+        Ok(Session::new(Arc::clone(&self.visit)))
+    }
+
+    /// Whether nobody has asked for the session. The response then needs nothing from
+    /// [`finish`](Self::finish).
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.visit.is_untouched()
+    }
+
+    /// Commits what the request has changed, and says what its response needs. For adapters, when
+    /// the response's head, with that status, is about to leave.
+    ///
+    /// # Cancellation
+    ///
+    /// If the future is dropped, the changes are written entirely or not at all.
+    pub async fn finish(&self, status: u16) -> Finish {
+        self.visit.finish(status).await
+    }
+}
+
+impl fmt::Debug for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SessionHandle")
+            .field(&self.visit.state.lock().standing)
+            .finish()
+    }
+}

@@ -1,0 +1,299 @@
+//! What handlers work with.
+
+mod changes;
+mod codec;
+mod draft;
+mod error;
+mod handle;
+mod merges;
+
+use std::{fmt, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+#[cfg(test)]
+pub(crate) use self::changes::Seen;
+pub(crate) use self::{
+    changes::{Changes, Update},
+    draft::Draft,
+    merges::Merges,
+};
+pub use self::{error::SessionError, handle::SessionHandle, merges::OnConflict};
+use crate::{
+    AnyKey, Principal, SessionId, SessionKey, Version,
+    manager::Visit,
+    model::Name,
+    session::codec::{decode, decode_optional, encode},
+};
+
+/// A visitor's session, loaded.
+///
+/// Reading and changing it is synchronous and touches only this request's copy. The changes are
+/// committed together when the response's head is about to leave, or earlier with
+/// [`commit`](Self::commit); until then other requests see nothing of them. Nothing is stored and no
+/// cookie is set for a visitor until something is written. Clones are the same session.
+///
+/// # Consistency
+///
+/// Requests that change one session at the same time do not overwrite each other:
+///
+/// - changes of different keys all survive;
+/// - an [`update`](Self::update) is replayed on the newest value, so no increment is lost;
+/// - a value that was read and then replaced is a *true conflict* if another request has replaced it
+///   in between: the later one is answered with 409 and nothing of it is written, unless the manager
+///   has a [merge or another policy](crate::SessionManagerBuilder::on_conflict);
+/// - a value put in place without having been read replaces what is there;
+/// - a session that was destroyed stays destroyed: who comes too late gets 409.
+///
+/// If the response's status is 500 or above, the changes are dropped, as a database would roll back
+/// a failed transaction. Only [`destroy`](Self::destroy) is carried out all the same.
+#[derive(Clone)]
+pub struct Session {
+    visit: Arc<Visit>,
+}
+
+impl Session {
+    pub(crate) const fn new(visit: Arc<Visit>) -> Self {
+        Self { visit }
+    }
+
+    /// The value of that name, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Decode`] if it is of another type; [`SessionError::Key`].
+    pub fn get<T: DeserializeOwned>(
+        &self,
+        key: impl SessionKey<T>,
+    ) -> Result<Option<T>, SessionError> {
+        let name = key.into_name()?;
+        let value = self.visit.state.lock().draft.read(&name);
+        decode_optional(&name, value.as_deref())
+    }
+
+    /// Whether there is a value of that name, of whatever type.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Key`].
+    pub fn contains(&self, key: impl AnyKey) -> Result<bool, SessionError> {
+        let name = key.into_name()?;
+        Ok(self.visit.state.lock().draft.read(&name).is_some())
+    }
+
+    /// The names of all values, in ascending order; those of a namespace as
+    /// `namespace`, a unit separator (U+001F), `name`.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.visit.state.lock().draft.names()
+    }
+
+    /// Puts a value in place.
+    ///
+    /// If this request has read the value before, it must not have been changed by another one in
+    /// between; if it has not, the last commit wins. For a value that depends on the one before,
+    /// [`update`](Self::update) loses nothing and never conflicts.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Encode`], [`SessionError::Key`], [`SessionError::TooLarge`],
+    /// [`SessionError::Destroyed`] and [`SessionError::Sealed`]. Nothing was changed then.
+    pub fn insert<T: Serialize>(
+        &self,
+        key: impl SessionKey<T>,
+        value: T,
+    ) -> Result<(), SessionError> {
+        let name = key.into_name()?;
+        let value = encode(&name, &value)?;
+        self.visit.manager().check_value(value.len())?;
+        self.visit.state.lock().draft_mut()?.put(name, Some(value));
+        Ok(())
+    }
+
+    /// Computes a value from the one before, and returns it.
+    ///
+    /// The closure may run several times: here on the value that this request sees, and again on a
+    /// newer one if another request was faster. It should have no effects of its own and must return
+    /// the same for the same value. What is returned here is therefore a preview; the committed
+    /// value is what [`get`](Self::get) returns after [`commit`](Self::commit).
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert), and [`SessionError::Decode`].
+    pub fn update<T, F>(&self, key: impl SessionKey<T>, compute: F) -> Result<T, SessionError>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Fn(Option<T>) -> T + Send + Sync + 'static,
+    {
+        let name = key.into_name()?;
+        let apply: Arc<Update> = {
+            let name = name.clone();
+            Arc::new(move |old| encode(&name, &compute(decode_optional(&name, old)?)))
+        };
+        loop {
+            let old = {
+                let mut state = self.visit.state.lock();
+                state.draft_mut()?.read(&name)
+            };
+            // The closure is the application's: it may use this session, so no lock is held.
+            let new = apply(old.as_deref())?;
+            self.visit.manager().check_value(new.len())?;
+            let value = decode(&name, &new)?;
+            if self
+                .visit
+                .state
+                .lock()
+                .draft_mut()?
+                .update(&name, &apply, old.as_ref(), new)
+            {
+                return Ok(value);
+            }
+        }
+    }
+
+    /// Removes a value without looking at it.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Key`], [`SessionError::Destroyed`] and [`SessionError::Sealed`].
+    pub fn remove(&self, key: impl AnyKey) -> Result<(), SessionError> {
+        let name = key.into_name()?;
+        self.visit.state.lock().draft_mut()?.put(name, None);
+        Ok(())
+    }
+
+    /// Removes a value and returns it.
+    ///
+    /// Of two requests that take the same value at the same time, one is answered with 409: a token
+    /// for one use is used once.
+    ///
+    /// # Errors
+    ///
+    /// As [`remove`](Self::remove), and [`SessionError::Decode`], with the value left in place.
+    pub fn take<T: DeserializeOwned>(
+        &self,
+        key: impl SessionKey<T>,
+    ) -> Result<Option<T>, SessionError> {
+        let name: Name = key.into_name()?;
+        let mut state = self.visit.state.lock();
+        let draft = state.draft_mut()?;
+        let Some(value) = draft.read(&name) else {
+            return Ok(None);
+        };
+        let value = decode(&name, &value)?;
+        draft.put(name, None);
+        Ok(Some(value))
+    }
+
+    /// Removes all values. Who is logged in stays so; see [`destroy`](Self::destroy) for a logout.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
+    pub fn clear(&self) -> Result<(), SessionError> {
+        self.visit.state.lock().draft_mut()?.clear();
+        Ok(())
+    }
+
+    /// Who is logged in, if anyone.
+    #[must_use]
+    pub fn principal(&self) -> Option<Principal> {
+        let state = self.visit.state.lock();
+        let logging_in = state.draft.login();
+        logging_in.or_else(|| state.held()?.principal()).cloned()
+    }
+
+    /// Logs somebody in: binds the session to them, replaces its secret, and starts both of its
+    /// clocks again. The values stay.
+    ///
+    /// # Security
+    ///
+    /// The new secret makes every cookie from before worthless, so that nobody who planted or saw
+    /// one is logged in along with the user (session fixation, OWASP WSTG-SESS-03).
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Principal`] for a name that is empty or longer than 255 bytes;
+    /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
+    pub fn login(&self, principal: impl AsRef<str>) -> Result<(), SessionError> {
+        let principal = Principal::new(principal)?;
+        self.visit.state.lock().draft_mut()?.log_in(principal);
+        Ok(())
+    }
+
+    /// Replaces the session's secret. To be called with every change of privileges that is not a
+    /// [`login`](Self::login).
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
+    pub fn rotate(&self) -> Result<(), SessionError> {
+        self.visit.state.lock().draft_mut()?.rotate();
+        Ok(())
+    }
+
+    /// Ends the session: a logout. Its record is deleted and its cookie removed, also if the
+    /// handler fails afterwards.
+    ///
+    /// The response leaves only after the store has confirmed the deletion; if it cannot, the
+    /// answer is 503 and the session lives on.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
+    pub fn destroy(&self) -> Result<(), SessionError> {
+        self.visit.state.lock().destroy()
+    }
+
+    /// The session's id; `None` as long as nothing is stored for this visitor.
+    #[must_use]
+    pub fn id(&self) -> Option<SessionId> {
+        Some(self.visit.state.lock().held()?.id())
+    }
+
+    /// The version that this request sees below its own changes; `None` as long as nothing is
+    /// stored for this visitor.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        Some(self.visit.state.lock().held()?.version())
+    }
+
+    /// Commits the changes so far, to know inside the handler what became of them.
+    ///
+    /// Afterwards the session shows the committed values, right after this request's own changes.
+    ///
+    /// # Errors
+    ///
+    /// Any [`SessionError`]. The changes are dropped then; unless the error is a store's with an
+    /// [unknown outcome](crate::StoreError::outcome_unknown), nothing was written.
+    ///
+    /// # Cancellation
+    ///
+    /// If the future is dropped, the changes are written entirely or not at all.
+    pub async fn commit(&self) -> Result<(), SessionError> {
+        self.visit.commit().await
+    }
+
+    /// Reads the session anew from the primary store, past any cache, and puts the changes so far on
+    /// top.
+    ///
+    /// # Consistency
+    ///
+    /// A linearizable read: what was committed anywhere before this call is seen.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Gone`] if the session has ended, [`SessionError::Superseded`] if its secret was
+    /// replaced, [`SessionError::Store`].
+    pub async fn refresh(&self) -> Result<(), SessionError> {
+        self.visit.refresh().await
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Session")
+            .field(&self.visit.state.lock().standing)
+            .finish()
+    }
+}
