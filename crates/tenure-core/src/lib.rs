@@ -45,7 +45,7 @@ pub use self::{
         Lineage, Principal, RECORD_HEADER_BYTES, Record, Relation, SecretHash, SessionId,
         SessionKey, SessionSecret, Values, Version,
     },
-    session::{OnConflict, Session, SessionError, SessionHandle},
+    session::{OnConflict, Session, SessionData, SessionError, SessionHandle},
     store::{
         Commit, Create, Freshness, Load, MemoryStore, MemoryStoreBuilder, Renewal, SessionStore,
         StoreError, StoreErrorKind,

@@ -2,6 +2,7 @@
 
 mod changes;
 mod codec;
+mod data;
 mod draft;
 mod error;
 mod handle;
@@ -18,7 +19,7 @@ pub(crate) use self::{
     draft::Draft,
     merges::Merges,
 };
-pub use self::{error::SessionError, handle::SessionHandle, merges::OnConflict};
+pub use self::{data::SessionData, error::SessionError, handle::SessionHandle, merges::OnConflict};
 use crate::{
     AnyKey, Principal, SessionId, SessionKey, Version,
     manager::Visit,

@@ -1,0 +1,54 @@
+use std::task::{Context, Poll};
+
+use http::{Request, Response, header};
+use tenure_core::SessionManager;
+use tower_service::Service;
+
+use crate::{MakeRefusal, ResponseFuture};
+
+/// A service whose requests carry a [`SessionHandle`](tenure_core::SessionHandle). Made by
+/// [`SessionLayer`](crate::SessionLayer).
+#[derive(Clone, Debug)]
+pub struct SessionService<S, R> {
+    inner: S,
+    manager: SessionManager,
+    refusal: R,
+}
+
+impl<S, R> SessionService<S, R> {
+    pub(crate) const fn new(inner: S, manager: SessionManager, refusal: R) -> Self {
+        Self {
+            inner,
+            manager,
+            refusal,
+        }
+    }
+}
+
+impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S, R>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    R: MakeRefusal<ResBody> + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ResBody, R>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        // Opening a session needs no waiting, so the inner service that was polled ready is called
+        // right here: no clone of it, which might not be ready.
+        let cookies = request.headers().get_all(header::COOKIE);
+        let handle = self.manager.open(cookies);
+        request.extensions_mut().insert(handle.clone());
+        ResponseFuture::new(
+            self.inner.call(request),
+            handle,
+            self.manager.clone(),
+            self.refusal.clone(),
+        )
+    }
+}
