@@ -1,0 +1,88 @@
+//! What the command line asks for.
+
+/// A task, as typed behind `cargo xtask`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Help,
+    Test { arguments: Vec<String> },
+    Ci { arguments: Vec<String> },
+    Fuzz { seconds: u32 },
+}
+
+impl Task {
+    pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let mut words = words.into_iter().peekable();
+        let name = words.next().unwrap_or_default();
+        words.next_if_eq("--");
+        let arguments = words.collect::<Vec<_>>();
+        match (name.as_str(), arguments.as_slice()) {
+            ("test", _) => Ok(Self::Test { arguments }),
+            ("ci", _) => Ok(Self::Ci { arguments }),
+            ("fuzz", []) => Ok(Self::Fuzz {
+                seconds: FUZZ_SECONDS,
+            }),
+            ("fuzz", [seconds]) => match seconds.parse() {
+                // To libFuzzer, zero means "for ever".
+                Ok(0) | Err(_) => Err(format!("not a number of seconds: {seconds}")),
+                Ok(seconds) => Ok(Self::Fuzz { seconds }),
+            },
+            ("" | "help" | "-h" | "--help", []) => Ok(Self::Help),
+            _ => Err(format!(
+                "unknown task or arguments: {name} {arguments:?}\n\n{HELP}"
+            )),
+        }
+    }
+}
+
+pub(crate) const HELP: &str = "\
+cargo xtask test [-- ARGUMENTS]  everything a change must pass: installs redis-server if there is
+                                 none, builds, runs unit, integration and documentation tests.
+                                 ARGUMENTS go to the test runner, as in `cargo xtask test -- rebase`;
+                                 documentation tests are then left out
+cargo xtask ci [-- ARGUMENTS]    the same, then formatting, lints and documentation
+cargo xtask fuzz [SECONDS]       runs each fuzz target for that long (120 s)
+cargo xtask help                 this text";
+
+/// Long enough for each target to cover all of its code from an empty corpus, short enough to wait for.
+const FUZZ_SECONDS: u32 = 120;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Task, String> {
+        Task::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn arguments_reach_the_test_runner_with_and_without_the_separator() {
+        let expected = Task::Test {
+            arguments: vec!["rebase".to_owned()],
+        };
+        assert_eq!(parse("test rebase").unwrap(), expected);
+        assert_eq!(parse("test -- rebase").unwrap(), expected);
+    }
+
+    #[test]
+    fn the_test_runners_own_separator_is_passed_on() {
+        let Ok(Task::Ci { arguments }) = parse("ci -- rebase -- --ignored") else {
+            panic!("expected `ci`");
+        };
+        assert_eq!(arguments, ["rebase", "--", "--ignored"]);
+    }
+
+    #[test]
+    fn fuzzing_lasts_two_minutes_unless_told_otherwise() {
+        assert_eq!(parse("fuzz").unwrap(), Task::Fuzz { seconds: 120 });
+        assert_eq!(parse("fuzz 5").unwrap(), Task::Fuzz { seconds: 5 });
+        assert!(parse("fuzz 0").is_err());
+        assert!(parse("fuzz long").is_err());
+    }
+
+    #[test]
+    fn no_task_and_help_print_the_help_and_anything_else_is_refused_with_it() {
+        assert_eq!(parse("").unwrap(), Task::Help);
+        assert_eq!(parse("--help").unwrap(), Task::Help);
+        assert!(parse("tset").unwrap_err().contains(HELP));
+    }
+}
