@@ -1,0 +1,192 @@
+//! Servers in this process, each with a session manager of its own, on one store.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tenure_core::{
+    CookieConfig, KeyRing, MemoryStore, SessionManager, SessionManagerBuilder, SessionStore,
+};
+use tenure_redis::RedisStore;
+use tenure_testing::{ManualClock, RedisServer};
+use tokio::{net::TcpListener, task::JoinSet};
+
+use crate::{Backend, Combination};
+
+/// Nodes that share a store, a key ring and a clock.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<SocketAddr>,
+    backing: Backing,
+    clock: ManualClock,
+    /// Ends with the cluster.
+    _servers: JoinSet<()>,
+}
+
+#[derive(Debug)]
+enum Backing {
+    Memory(MemoryStore),
+    Redis(RedisServer),
+}
+
+impl Cluster {
+    /// The address of a node, counted from 0.
+    #[must_use]
+    pub fn node(&self, index: usize) -> SocketAddr {
+        self.nodes[index]
+    }
+
+    /// The clock of all nodes and stores. It stands still until a test moves it.
+    #[must_use]
+    pub const fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// How many sessions are stored.
+    #[must_use]
+    pub fn stored(&self) -> usize {
+        match &self.backing {
+            Backing::Memory(store) => store.len(),
+            Backing::Redis(server) => {
+                let size = server.command(&["DBSIZE"]);
+                size.trim_start_matches(':')
+                    .trim()
+                    .parse()
+                    .expect("a number of keys")
+            }
+        }
+    }
+
+    /// The Redis server, for what only it can tell. `None` on other stores.
+    #[must_use]
+    pub const fn redis(&self) -> Option<&RedisServer> {
+        match &self.backing {
+            Backing::Memory(_) => None,
+            Backing::Redis(server) => Some(server),
+        }
+    }
+}
+
+type Configure = Arc<dyn Fn(SessionManagerBuilder) -> SessionManagerBuilder + Send + Sync>;
+
+/// Collects what a [`Cluster`] shall be like.
+#[must_use = "a builder does nothing until `start` is called"]
+pub struct ClusterBuilder {
+    combination: Combination,
+    nodes: usize,
+    keys: Vec<String>,
+    configure: Configure,
+    deadline: Duration,
+}
+
+impl ClusterBuilder {
+    pub(crate) fn new(combination: Combination) -> Self {
+        Self {
+            combination,
+            nodes: 1,
+            keys: vec![random_key()],
+            configure: Arc::new(|builder| builder),
+            deadline: Duration::from_secs(10),
+        }
+    }
+
+    /// How many nodes. Default 1.
+    pub fn nodes(mut self, nodes: usize) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// The key rings of the nodes, in turn: keys in hexadecimal. Default: one random key for all.
+    pub fn keys(mut self, keys: &[&str]) -> Self {
+        self.keys = keys.iter().map(|&key| key.to_owned()).collect();
+        self
+    }
+
+    /// How long the store may take. Default 10 seconds: more than a busy machine needs, so that no
+    /// test depends on its speed.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Changes the settings of every node's manager.
+    pub fn configure(
+        mut self,
+        configure: impl Fn(SessionManagerBuilder) -> SessionManagerBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.configure = Arc::new(configure);
+        self
+    }
+
+    /// Starts the nodes.
+    pub async fn start(self) -> Cluster {
+        let clock = ManualClock::new();
+        let mut cluster = Cluster {
+            nodes: Vec::new(),
+            backing: match self.combination.backend {
+                Backend::Memory => {
+                    Backing::Memory(MemoryStore::builder().clock(clock.clone()).build())
+                }
+                Backend::Redis => Backing::Redis(RedisServer::start()),
+            },
+            clock,
+            _servers: JoinSet::new(),
+        };
+        for index in 0..self.nodes {
+            let manager = match &cluster.backing {
+                Backing::Memory(store) => self.manager(store.clone(), index, &cluster.clock),
+                Backing::Redis(server) => {
+                    let store = RedisStore::builder(server.url())
+                        .clock(cluster.clock.clone())
+                        .deadline(self.deadline)
+                        .connect()
+                        .await
+                        .expect("a connection");
+                    self.manager(store, index, &cluster.clock)
+                }
+            };
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            cluster
+                .nodes
+                .push(listener.local_addr().expect("an address"));
+            let adapter = self.combination.adapter;
+            cluster._servers.spawn(async move {
+                tenure_testbed::serve(adapter, manager, listener)
+                    .await
+                    .expect("a server");
+            });
+        }
+        cluster
+    }
+
+    fn manager(
+        &self,
+        store: impl SessionStore,
+        index: usize,
+        clock: &ManualClock,
+    ) -> SessionManager {
+        let keys: KeyRing = self.keys[index % self.keys.len()].parse().expect("keys");
+        let cookie = CookieConfig::builder()
+            .danger_insecure_for_localhost()
+            .build();
+        let builder = SessionManager::builder(store, keys)
+            .cookie(cookie.expect("a cookie"))
+            .deadline(self.deadline)
+            .clock(clock.clone());
+        (self.configure)(builder).build().expect("a manager")
+    }
+}
+
+impl std::fmt::Debug for ClusterBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterBuilder")
+            .field("combination", &self.combination)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A random key in hexadecimal.
+#[must_use]
+pub fn random_key() -> String {
+    let mut key = [0; 32];
+    tenure_core::Entropy::fill(&tenure_core::OsEntropy, &mut key).expect("random bytes");
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,61 @@
+//! Adapters × stores.
+
+use crate::{Adapter, ClusterBuilder};
+
+/// Where a combination keeps its sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "stories handle every store")]
+pub enum Backend {
+    /// `MemoryStore`; nodes of a cluster are servers in one process that share it.
+    Memory,
+    /// `RedisStore` on a server of the test's own.
+    Redis,
+}
+
+/// One cell of the matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Combination {
+    /// What stands between the routes and the session manager.
+    pub adapter: Adapter,
+    /// Where sessions are kept.
+    pub backend: Backend,
+}
+
+impl Combination {
+    /// A cell of the matrix.
+    #[must_use]
+    pub const fn new(adapter: Adapter, backend: Backend) -> Self {
+        Self { adapter, backend }
+    }
+
+    /// Begins a cluster of this combination.
+    pub fn cluster(self) -> ClusterBuilder {
+        ClusterBuilder::new(self)
+    }
+}
+
+/// Makes tests of stories, for every combination; one line per combination.
+#[macro_export]
+macro_rules! for_every_combination {
+    ($($story:ident),+ $(,)?) => {
+        $crate::for_every_combination!(@ tower_on_memory, Tower, Memory, $($story),+);
+        $crate::for_every_combination!(@ tower_on_redis, Tower, Redis, $($story),+);
+        $crate::for_every_combination!(@ axum_on_memory, Axum, Memory, $($story),+);
+        $crate::for_every_combination!(@ axum_on_redis, Axum, Redis, $($story),+);
+    };
+    (@ $combination:ident, $adapter:ident, $backend:ident, $($story:ident),+) => {
+        mod $combination {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $story() {
+                    super::$story($crate::Combination::new(
+                        $crate::Adapter::$adapter,
+                        $crate::Backend::$backend,
+                    ))
+                    .await;
+                }
+            )+
+        }
+    };
+}

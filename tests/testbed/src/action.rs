@@ -1,0 +1,176 @@
+//! What the routes do, the same on every adapter.
+
+use std::time::Duration;
+
+use tenure_core::{Key, Session, SessionError};
+
+/// What a route does with the session.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Read,
+    Incr,
+    IncrNow,
+    IncrNaive,
+    Set { key: String, value: String },
+    Get { key: String },
+    Keys,
+    Login { user: String },
+    Logout,
+    Rotate,
+    WhoAmI,
+    Boom,
+    Version,
+    Fill { bytes: usize },
+    Public,
+}
+
+/// A route's answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) cache_control: Option<&'static str>,
+    pub(crate) body: String,
+}
+
+impl Action {
+    /// The action of a path, for adapters without a router. `None` if there is no such route.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        let mut segments = path.strip_prefix('/')?.split('/').map(str::to_owned);
+        let name = segments.next()?;
+        let mut segment = || segments.next().filter(|segment| !segment.is_empty());
+        let action = match &*name {
+            "read" => Self::Read,
+            "incr" => Self::Incr,
+            "incr-now" => Self::IncrNow,
+            "incr-naive" => Self::IncrNaive,
+            "set" => Self::Set {
+                key: segment()?,
+                value: segment()?,
+            },
+            "get" => Self::Get { key: segment()? },
+            "keys" => Self::Keys,
+            "login" => Self::Login { user: segment()? },
+            "logout" => Self::Logout,
+            "rotate" => Self::Rotate,
+            "whoami" => Self::WhoAmI,
+            "boom" => Self::Boom,
+            "version" => Self::Version,
+            "fill" => Self::Fill {
+                bytes: segment()?.parse().ok()?,
+            },
+            "public" => Self::Public,
+            _ => return None,
+        };
+        segments.next().is_none().then_some(action)
+    }
+
+    /// Does it, pausing where the route's `ms` says so.
+    pub(crate) async fn perform(
+        self,
+        session: &Session,
+        pause: Duration,
+    ) -> Result<Reply, SessionError> {
+        let cache_control = matches!(self, Self::Public).then_some("public, max-age=60");
+        let body = match self {
+            Self::Read | Self::Public => count(session)?.to_string(),
+            Self::Incr => {
+                let count = increment(session)?;
+                sleep(pause).await;
+                count.to_string()
+            }
+            Self::IncrNow => {
+                increment(session)?;
+                sleep(pause).await;
+                session.commit().await?;
+                count(session)?.to_string()
+            }
+            Self::IncrNaive => {
+                let count = count(session)?;
+                sleep(pause).await;
+                session.insert(COUNT, count + 1)?;
+                (count + 1).to_string()
+            }
+            Self::Set { key, value } => {
+                sleep(pause).await;
+                session.insert(&*key, &*value)?;
+                value
+            }
+            Self::Get { key } => session.get::<String>(&*key)?.unwrap_or_else(nothing),
+            Self::Keys => session.keys().len().to_string(),
+            Self::Login { user } => {
+                sleep(pause).await;
+                session.login(&user)?;
+                user
+            }
+            Self::Logout => {
+                sleep(pause).await;
+                session.destroy()?;
+                "logged out".to_owned()
+            }
+            Self::Rotate => {
+                sleep(pause).await;
+                session.rotate()?;
+                "rotated".to_owned()
+            }
+            Self::WhoAmI => {
+                let principal = session.principal();
+                principal.map_or_else(nothing, |principal| principal.as_str().to_owned())
+            }
+            Self::Boom => {
+                session.insert("boom", true)?;
+                return Ok(Reply {
+                    status: 500,
+                    ..Reply::text("boom".to_owned())
+                });
+            }
+            Self::Version => session
+                .version()
+                .map_or(0, tenure_core::Version::counter)
+                .to_string(),
+            Self::Fill { bytes } => {
+                // Hexadecimal text of random digits: nothing along the way can compress it away.
+                let mut random = vec![0; bytes.div_ceil(2)];
+                getrandom::fill(&mut random).map_err(tenure_core::EntropyError::new)?;
+                let mut text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+                text.truncate(bytes);
+                session.insert("blob", text)?;
+                bytes.to_string()
+            }
+        };
+        Ok(Reply {
+            cache_control,
+            ..Reply::text(body)
+        })
+    }
+}
+
+impl Reply {
+    pub(crate) const fn text(body: String) -> Self {
+        Self {
+            status: 200,
+            cache_control: None,
+            body,
+        }
+    }
+}
+
+fn increment(session: &Session) -> Result<u64, SessionError> {
+    session.update(COUNT, |count: Option<u64>| count.unwrap_or(0) + 1)
+}
+
+fn count(session: &Session) -> Result<u64, SessionError> {
+    Ok(session.get(COUNT)?.unwrap_or(0))
+}
+
+/// How the routes print that something is not there.
+fn nothing() -> String {
+    "-".to_owned()
+}
+
+async fn sleep(pause: Duration) {
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
+    }
+}
+
+const COUNT: Key<u64> = Key::new("count");

@@ -1,0 +1,87 @@
+//! The routes as an axum user would write them: extractors and a layer.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Path, Query},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Deserialize;
+use tenure_axum::{Session, SessionError, SessionLayer, SessionManager};
+
+use crate::action::{Action, Reply};
+
+pub(crate) fn router(sessions: SessionManager) -> Router {
+    Router::new()
+        .route("/plain", get(|| async { "plain" }))
+        .route("/read", fixed(Action::Read))
+        .route("/incr", fixed(Action::Incr))
+        .route("/incr-now", fixed(Action::IncrNow))
+        .route("/incr-naive", fixed(Action::IncrNaive))
+        .route("/keys", fixed(Action::Keys))
+        .route("/logout", fixed(Action::Logout))
+        .route("/rotate", fixed(Action::Rotate))
+        .route("/whoami", fixed(Action::WhoAmI))
+        .route("/boom", fixed(Action::Boom))
+        .route("/version", fixed(Action::Version))
+        .route("/public", fixed(Action::Public))
+        .route("/set/{key}/{value}", get(set))
+        .route("/get/{key}", get(read))
+        .route("/login/{user}", get(login))
+        .route("/fill/{bytes}", get(fill))
+        .layer(SessionLayer::new(sessions))
+}
+
+#[derive(Deserialize)]
+struct Pause {
+    #[serde(default)]
+    ms: u64,
+}
+
+type Outcome = Result<Reply, SessionError>;
+
+fn fixed(action: Action) -> axum::routing::MethodRouter<(), Infallible> {
+    get(|pause: Query<Pause>, session: Session| perform(action, pause, session))
+}
+
+async fn set(
+    Path((key, value)): Path<(String, String)>,
+    pause: Query<Pause>,
+    session: Session,
+) -> Outcome {
+    perform(Action::Set { key, value }, pause, session).await
+}
+
+async fn read(Path(key): Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
+    perform(Action::Get { key }, pause, session).await
+}
+
+async fn login(Path(user): Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
+    perform(Action::Login { user }, pause, session).await
+}
+
+async fn fill(Path(bytes): Path<usize>, pause: Query<Pause>, session: Session) -> Outcome {
+    perform(Action::Fill { bytes }, pause, session).await
+}
+
+async fn perform(action: Action, Query(pause): Query<Pause>, session: Session) -> Outcome {
+    Ok(action
+        .perform(&session, Duration::from_millis(pause.ms))
+        .await?)
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let mut response = self.body.into_response();
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or_default();
+        if let Some(value) = self.cache_control {
+            response
+                .headers_mut()
+                .insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
+        }
+        response
+    }
+}

@@ -1,0 +1,42 @@
+use std::io;
+
+use tenure_core::SessionManager;
+use tokio::net::TcpListener;
+
+use crate::{axum_app, tower_app};
+
+/// What stands between the routes and the session manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[non_exhaustive]
+pub enum Adapter {
+    /// `tenure-axum` under `axum::serve`.
+    Axum,
+    /// `tenure-tower` under bare hyper.
+    Tower,
+}
+
+/// Serves the routes on `listener` until the future is dropped.
+///
+/// # Errors
+///
+/// An [`io::Error`] if the listener fails.
+pub async fn serve(
+    adapter: Adapter,
+    sessions: SessionManager,
+    listener: TcpListener,
+) -> io::Result<()> {
+    match adapter {
+        Adapter::Axum => {
+            let app = axum_app::router(sessions);
+            axum::serve(
+                axum::serve::ListenerExt::tap_io(listener, |stream| {
+                    // Small answers on kept connections would otherwise wait for acknowledgements.
+                    let _ = stream.set_nodelay(true);
+                }),
+                app,
+            )
+            .await
+        }
+        Adapter::Tower => tower_app::serve(sessions, listener).await,
+    }
+}

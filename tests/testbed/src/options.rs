@@ -1,0 +1,89 @@
+use std::{error::Error, net::SocketAddr, time::Duration};
+
+use clap::{Parser, ValueEnum};
+use tenure_core::{CookieConfig, KeyRing, MemoryStore, SessionManager, SessionManagerBuilder};
+use tenure_redis::RedisStore;
+use tokio::net::TcpListener;
+
+use crate::{Adapter, serve};
+
+/// One app with the same routes on every adapter, for integration tests, benchmarks and black-box
+/// checks.
+#[derive(Debug, Parser)]
+struct Options {
+    /// What stands between the routes and the session manager.
+    #[arg(long, value_enum)]
+    adapter: Adapter,
+    /// Where sessions are kept.
+    #[arg(long, value_enum)]
+    store: StoreKind,
+    /// The Redis server, for `--store redis`.
+    #[arg(long, default_value = "redis://127.0.0.1:6379")]
+    redis: String,
+    /// Where to listen; port 0 picks a free one.
+    #[arg(long)]
+    listen: SocketAddr,
+    /// The key ring, keys in hexadecimal separated by commas. Processes with the same keys act as
+    /// one cluster. Without it, a new random key.
+    #[arg(long)]
+    keys: Option<String>,
+    /// How long the store may take, in milliseconds.
+    #[arg(long, default_value_t = 1000)]
+    deadline_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StoreKind {
+    Memory,
+    Redis,
+}
+
+/// Reads the command line and serves until the process ends. Prints `listening on ADDRESS` once it does.
+///
+/// # Errors
+///
+/// Any error of the set-up, for `main` to report.
+pub async fn run() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let options = Options::parse();
+    let sessions = options.sessions().await?;
+    let listener = TcpListener::bind(options.listen).await?;
+    announce(listener.local_addr()?);
+    serve(options.adapter, sessions, listener).await?;
+    Ok(())
+}
+
+impl Options {
+    async fn sessions(&self) -> Result<SessionManager, Box<dyn Error>> {
+        let deadline = Duration::from_millis(self.deadline_ms);
+        let keys = match &self.keys {
+            Some(keys) => keys.parse()?,
+            None => KeyRing::generate()?,
+        };
+        let builder: SessionManagerBuilder = match self.store {
+            StoreKind::Memory => SessionManager::builder(MemoryStore::new(), keys),
+            StoreKind::Redis => {
+                let store = RedisStore::builder(&*self.redis)
+                    .deadline(deadline)
+                    .connect()
+                    .await?;
+                SessionManager::builder(store, keys)
+            }
+        };
+        let cookie = CookieConfig::builder()
+            .danger_insecure_for_localhost()
+            .build()?;
+        Ok(builder.cookie(cookie).deadline(deadline).build()?)
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the line that whoever started the process waits for"
+)]
+fn announce(address: SocketAddr) {
+    println!("listening on {address}");
+}

@@ -1,0 +1,81 @@
+//! The routes on bare hyper and tower, as somebody without a framework would write them.
+
+use std::{convert::Infallible, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tenure_core::{SessionError, SessionHandle, SessionManager};
+use tenure_tower::SessionLayer;
+use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+
+use crate::action::{Action, Reply};
+
+/// Serves until it is dropped; so do the connections, which end with the listener's runtime.
+pub(crate) async fn serve(sessions: SessionManager, listener: TcpListener) -> std::io::Result<()> {
+    let service = ServiceBuilder::new()
+        .layer(SessionLayer::new(sessions))
+        .service_fn(respond);
+    let service = TowerToHyperService::new(service);
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let connection =
+            http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
+        connections.spawn(connection);
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let path = request.uri().path();
+    if path == "/plain" {
+        return Ok(Response::new("plain".into()));
+    }
+    let (Some(action), Some(handle)) = (
+        Action::parse(path),
+        request.extensions().get::<SessionHandle>(),
+    ) else {
+        return Ok(empty(404));
+    };
+    let reply = perform(action, handle, pause(&request)).await;
+    Ok(reply.map_or_else(|error| empty(error.status()), response))
+}
+
+async fn perform(
+    action: Action,
+    handle: &SessionHandle,
+    pause: Duration,
+) -> Result<Reply, SessionError> {
+    action.perform(&handle.load().await?, pause).await
+}
+
+fn pause<B>(request: &Request<B>) -> Duration {
+    let pairs = request.uri().query().unwrap_or_default().split('&');
+    let ms = pairs
+        .filter_map(|pair| pair.strip_prefix("ms=")?.parse().ok())
+        .next();
+    Duration::from_millis(ms.unwrap_or(0))
+}
+
+fn response(reply: Reply) -> Response<Full<Bytes>> {
+    let mut response = Response::new(reply.body.into());
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or_default();
+    if let Some(value) = reply.cache_control {
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn empty(status: u16) -> Response<Full<Bytes>> {
+    response(Reply {
+        status,
+        ..Reply::text(String::new())
+    })
+}
