@@ -15,6 +15,7 @@ mod capture;
 mod cluster;
 mod matrix;
 mod process;
+mod storm;
 
 pub use self::{
     browser::{Answer, Browser, SetCookie},
@@ -22,5 +23,6 @@ pub use self::{
     cluster::{Cluster, ClusterBuilder, random_key},
     matrix::{Backend, Combination},
     process::Node,
+    storm::storm,
 };
 pub use tenure_testbed::Adapter;

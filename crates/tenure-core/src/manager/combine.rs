@@ -50,12 +50,6 @@ pub(crate) struct Combined {
     pub(crate) verdicts: Vec<Result<Values, SessionError>>,
 }
 
-impl Combined {
-    pub(crate) fn has_changes(&self) -> bool {
-        self.verdicts.iter().any(Result::is_ok)
-    }
-}
-
 impl Terms {
     /// Applies change sets one after the other to `stored`. One that cannot be applied fails alone.
     pub(crate) fn combine<'a>(
@@ -272,7 +266,7 @@ mod tests {
                 combined.verdicts[0],
                 Err(SessionError::HistoryLost)
             ));
-            assert!(!combined.has_changes());
+            assert!(combined.record.values().is_empty());
         }
     }
 

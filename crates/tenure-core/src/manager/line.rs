@@ -13,7 +13,9 @@ use super::{
     combine::{ChangeSet, Combined},
     events,
 };
-use crate::{Commit, Record, SessionId, Values, Version, entropy::random, session::SessionError};
+use crate::{
+    Commit, Record, SessionId, StoreError, Values, Version, entropy::random, session::SessionError,
+};
 
 /// The sessions that are being committed to right now.
 #[derive(Debug)]
@@ -31,17 +33,22 @@ struct Line {
 /// A request's place in the line.
 #[derive(Debug)]
 struct Place {
+    /// The record that the changes are based on.
+    loaded: Record,
     set: ChangeSet,
     outcome: Mutex<Option<Result<Settled, SessionError>>>,
 }
 
-/// What the committer at the head knows, and passes on to the next.
+/// What the committer at the head knows, and passes on to the next. Everything that must survive a
+/// committer that is dropped is here, not in its own variables.
 #[derive(Debug, Default)]
 struct Head {
-    /// What the last commit of this line stored: the best guess at what is stored now.
+    /// The newest record that is known to have been stored: the best guess at what is stored now.
     newest: Option<Record>,
-    /// A commit that was sent, but whose committer went away before the answer came. The next
-    /// committer sends the very same one again: it recognises itself if it had happened.
+    /// Those whose changes are not in a commit yet.
+    places: Vec<Arc<Place>>,
+    /// A commit that was sent and whose outcome is not known yet. If its committer goes away, the
+    /// next one sends the very same commit again: it recognises itself if it had happened.
     in_flight: Option<Attempt>,
 }
 
@@ -62,7 +69,7 @@ pub(crate) struct Settled {
 }
 
 impl Lines {
-    /// Commits a change set. `loaded` is the record it is based on.
+    /// Commits a change set. `loaded` is the record that it is based on.
     ///
     /// # Cancellation
     ///
@@ -71,12 +78,12 @@ impl Lines {
     pub(super) async fn commit(
         &self,
         core: &Core,
-        loaded: &Record,
+        loaded: Record,
         set: ChangeSet,
     ) -> Result<Settled, SessionError> {
-        let id = loaded.id();
-        let line = self.join(id);
+        let line = self.join(loaded.id());
         let place = Arc::new(Place {
+            loaded,
             set,
             outcome: Mutex::new(None),
         });
@@ -86,7 +93,7 @@ impl Lines {
             if let Some(outcome) = place.outcome.lock().take() {
                 return outcome;
             }
-            line.line.commit_waiting(core, loaded, &mut head).await;
+            line.line.commit_waiting(core, &mut head).await;
         }
     }
 
@@ -125,126 +132,140 @@ impl Drop for Membership<'_> {
 
 impl Line {
     /// Commits for all who wait, until each of those has an outcome.
-    async fn commit_waiting(&self, core: &Core, loaded: &Record, head: &mut Head) {
+    async fn commit_waiting(&self, core: &Core, head: &mut Head) {
         let mut attempts = 0;
         let mut retried = false;
-        let mut stored = head
-            .newest
-            .take()
-            .map_or_else(|| loaded.clone(), |newest| newer(newest, loaded));
-        let mut places = Vec::new();
         loop {
             if head.in_flight.is_none() {
-                self.gather(&mut places);
-                match prepare(core, &stored, &places) {
-                    Ok(attempt) => head.in_flight = attempt,
-                    Err(error) => return settle_all(places, &error),
-                }
+                head.admit(std::mem::take(&mut *self.waiting.lock()));
+                head.prepare(core);
             }
             let Some(attempt) = &head.in_flight else {
-                head.newest = Some(stored);
                 return;
             };
-            // What was sent stays in `head` until its outcome is known: this is where a committer
-            // may be dropped.
-            let outcome = core
-                .store
-                .commit(attempt.expected, attempt.record.clone())
-                .await;
+            let commit = core.store.commit(attempt.expected, attempt.record.clone());
+            let outcome = commit.await;
             if matches!(&outcome, Err(error) if error.outcome_unknown() && !retried) {
                 retried = true;
                 continue;
             }
-            let Some(attempt) = head.in_flight.take() else {
+            let Some(current) = head.take_outcome(outcome) else {
                 return;
             };
-            match outcome {
-                Ok(Commit::Stored) => {
-                    head.newest = Some(attempt.record.clone());
-                    return attempt.settle();
-                }
-                Ok(Commit::Conflict(current)) => {
-                    attempts += 1;
-                    places = attempt.into_places();
-                    events::conflict(core, &current, attempts);
-                    if attempts == MOST_ATTEMPTS {
-                        events::contended(core, current.id(), attempts);
-                        return settle_all(places, &SessionError::Contended { attempts });
-                    }
-                    stored = *current;
-                    pause(core, attempts).await;
-                }
-                Ok(Commit::Gone) => return settle_all(attempt.into_places(), &SessionError::Gone),
-                Err(error) => return settle_all(attempt.into_places(), &error.into()),
+            attempts += 1;
+            events::conflict(core, current, attempts);
+            if attempts == MOST_ATTEMPTS {
+                return head.give_up(core, attempts);
             }
+            pause(core, attempts).await;
         }
-    }
-
-    /// Adds those who have come since, and leaves out those who have gone.
-    fn gather(&self, places: &mut Vec<Arc<Place>>) {
-        places.append(&mut self.waiting.lock());
-        places.retain(|place| Arc::strong_count(place) > 1);
-        // Within one commit, all that verified with the old secret go before whoever replaces it.
-        places.sort_by_key(|place| place.set.rotation.is_some());
     }
 }
 
-/// Makes the next commit of what `places` want; those that cannot have it get their outcome.
-/// `None` if nobody is left.
-fn prepare(
-    core: &Core,
-    stored: &Record,
-    places: &[Arc<Place>],
-) -> Result<Option<Attempt>, SessionError> {
-    let tag = u64::from_be_bytes(random(&*core.entropy)?);
-    let sets = places.iter().map(|place| &place.set);
-    let combined = core.terms.combine(stored, sets, tag, core.clock.now());
-    let is_worth_sending = combined.has_changes();
-    let Combined { record, verdicts } = combined;
-    let mut taken = Vec::with_capacity(places.len());
-    for (place, verdict) in places.iter().zip(verdicts) {
-        match verdict {
-            Ok(view) => taken.push((Arc::clone(place), view)),
-            Err(error) => {
-                if matches!(error, SessionError::HistoryLost) {
-                    let relation = stored.lineage().relation(place.set.base.version);
-                    events::history_lost(core, stored.id(), relation);
+impl Head {
+    /// Takes in those who have come. What they have loaded may be newer than what is known here, if
+    /// another node has committed since.
+    fn admit(&mut self, arrivals: Vec<Arc<Place>>) {
+        for place in &arrivals {
+            let known = self
+                .newest
+                .as_ref()
+                .map(|newest| newest.version().counter());
+            if known.is_none_or(|known| known < place.loaded.version().counter()) {
+                self.newest = Some(place.loaded.clone());
+            }
+        }
+        self.places.extend(arrivals);
+    }
+
+    /// Makes the next commit of what all places want. Those that cannot have it get their outcome.
+    fn prepare(&mut self, core: &Core) {
+        // Leave out those who have gone: nobody else holds their place.
+        self.places.retain(|place| Arc::strong_count(place) > 1);
+        // Within one commit, all that verified with the old secret go before whoever replaces it.
+        self.places
+            .sort_by_key(|place| place.set.rotation.is_some());
+        let Some(stored) = &self.newest else { return };
+        let tag = match random(&*core.entropy) {
+            Ok(bytes) => u64::from_be_bytes(bytes),
+            Err(error) => return settle_all(self.places.drain(..), &error.into()),
+        };
+        let sets = self.places.iter().map(|place| &place.set);
+        let Combined { record, verdicts } = core.terms.combine(stored, sets, tag, core.clock.now());
+        let expected = stored.version();
+        let relation = |place: &Place| stored.lineage().relation(place.set.base.version);
+        let mut taken = Vec::with_capacity(self.places.len());
+        for (place, verdict) in self.places.iter().zip(verdicts) {
+            match verdict {
+                Ok(view) => taken.push((Arc::clone(place), view)),
+                Err(error) => {
+                    if matches!(error, SessionError::HistoryLost) {
+                        events::history_lost(core, record.id(), relation(place));
+                    }
+                    place.settle(Err(error));
                 }
-                *place.outcome.lock() = Some(Err(error));
+            }
+        }
+        self.places.clear();
+        self.in_flight = (!taken.is_empty()).then_some(Attempt {
+            expected,
+            record,
+            places: taken,
+        });
+    }
+
+    /// Takes in what the store said to the commit in flight. Returns what is stored now if somebody
+    /// else was faster; everybody else in the commit has an outcome then or is back in `places`.
+    fn take_outcome(&mut self, outcome: Result<Commit, StoreError>) -> Option<&Record> {
+        let attempt = self.in_flight.take()?;
+        match outcome {
+            Ok(Commit::Stored) => {
+                for (place, view) in attempt.places {
+                    let record = attempt.record.clone();
+                    place.settle(Ok(Settled { record, view }));
+                }
+                self.newest = Some(attempt.record);
+                None
+            }
+            Ok(Commit::Conflict(current)) => {
+                self.places
+                    .extend(attempt.places.into_iter().map(|(place, _)| place));
+                Some(self.newest.insert(*current))
+            }
+            Ok(Commit::Gone) => {
+                settle_all(attempt.into_places(), &SessionError::Gone);
+                None
+            }
+            Err(error) => {
+                settle_all(attempt.into_places(), &error.into());
+                None
             }
         }
     }
-    Ok(is_worth_sending.then(|| Attempt {
-        expected: stored.version(),
-        record,
-        places: taken,
-    }))
+
+    fn give_up(&mut self, core: &Core, attempts: u32) {
+        if let Some(newest) = &self.newest {
+            events::contended(core, newest.id(), attempts);
+        }
+        settle_all(self.places.drain(..), &SessionError::Contended { attempts });
+    }
+}
+
+impl Place {
+    fn settle(&self, outcome: Result<Settled, SessionError>) {
+        *self.outcome.lock() = Some(outcome);
+    }
 }
 
 impl Attempt {
-    fn settle(self) {
-        for (place, view) in self.places {
-            let record = self.record.clone();
-            *place.outcome.lock() = Some(Ok(Settled { record, view }));
-        }
-    }
-
-    fn into_places(self) -> Vec<Arc<Place>> {
-        self.places.into_iter().map(|(place, _)| place).collect()
+    fn into_places(self) -> impl Iterator<Item = Arc<Place>> {
+        self.places.into_iter().map(|(place, _)| place)
     }
 }
 
-fn settle_all(places: Vec<Arc<Place>>, error: &SessionError) {
+fn settle_all(places: impl Iterator<Item = Arc<Place>>, error: &SessionError) {
     for place in places {
-        *place.outcome.lock() = Some(Err(error.clone()));
-    }
-}
-
-fn newer(newest: Record, loaded: &Record) -> Record {
-    if newest.version().counter() < loaded.version().counter() {
-        loaded.clone()
-    } else {
-        newest
+        place.settle(Err(error.clone()));
     }
 }
 

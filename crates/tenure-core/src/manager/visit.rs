@@ -197,7 +197,7 @@ impl Visit {
             Plan::Commit { set, onto, secret } => {
                 let (id, changes) = (onto.id(), set.changes.clone());
                 match core
-                    .bounded("commit", id, core.lines.commit(core, &onto, *set))
+                    .bounded("commit", id, core.lines.commit(core, onto, *set))
                     .await
                 {
                     Ok(settled) => {
