@@ -1,0 +1,165 @@
+//! What requests cost: commands that reach Redis, from `INFO commandstats`.
+//!
+//! Redis counts the commands inside a script besides the script itself. The store's scripts use
+//! other commands than its clients do, so the commands that were *sent* can be told apart.
+
+use std::net::SocketAddr;
+
+use tenure_testing::RedisServer;
+use tenure_tests::{Adapter, Backend, Browser, Cluster, Combination, storm};
+
+/// Commands that only scripts use.
+const INSIDE_SCRIPTS: [&str; 6] = ["set", "getrange", "setrange", "pexpire", "exists", "strlen"];
+
+fn sent(redis: &RedisServer) -> u64 {
+    let stats = redis.command_stats();
+    // `info` is this very question.
+    let is_sent = |name: &&String| {
+        !INSIDE_SCRIPTS.contains(&name.as_str()) && !name.starts_with("config") && *name != "info"
+    };
+    stats
+        .iter()
+        .filter(|(name, _)| is_sent(name))
+        .map(|(_, calls)| calls)
+        .sum()
+}
+
+struct Setup {
+    cluster: Cluster,
+    node: SocketAddr,
+    browser: Browser,
+}
+
+impl Setup {
+    async fn start(adapter: Adapter) -> Self {
+        let cluster = Combination::new(adapter, Backend::Redis)
+            .cluster()
+            .start()
+            .await;
+        let node = cluster.node(0);
+        let mut browser = Browser::new();
+        // Loads the scripts into the server's cache.
+        browser.get(node, "/incr").await.ok();
+        browser.get(node, "/incr").await.ok();
+        Self {
+            cluster,
+            node,
+            browser,
+        }
+    }
+
+    fn redis(&self) -> &RedisServer {
+        self.cluster.redis().unwrap()
+    }
+
+    async fn cost(&mut self, path: &str) -> u64 {
+        self.redis().reset_command_stats();
+        self.browser.get(self.node, path).await.ok();
+        sent(self.redis())
+    }
+}
+
+async fn each_kind_of_request_costs_no_more_than_promised(adapter: Adapter) {
+    let mut setup = Setup::start(adapter).await;
+    let costs = [
+        ("untouched", setup.cost("/plain").await, 0),
+        ("read", setup.cost("/read").await, 1),
+        ("modifying", setup.cost("/incr").await, 2),
+        (
+            "modifying, committed at once",
+            setup.cost("/incr-now").await,
+            2,
+        ),
+        ("read, then inserted", setup.cost("/incr-naive").await, 2),
+        ("rotation", setup.cost("/rotate").await, 2),
+        ("login", setup.cost("/login/ada").await, 2),
+        ("logout", setup.cost("/logout").await, 2),
+        ("first write", setup.cost("/incr").await, 1),
+    ];
+    for (kind, cost, promised) in costs {
+        println!("{adapter:?}: {kind}: {cost} command(s)");
+        assert_eq!(cost, promised, "{kind}");
+    }
+    setup.browser.set_cookie(None);
+    assert_eq!(setup.cost("/login/ada").await, 1, "first login");
+    setup.browser.set_cookie(None);
+    assert_eq!(setup.cost("/read").await, 0, "read without a cookie");
+}
+
+async fn ten_thousand_worthless_cookies_cost_nothing(adapter: Adapter) {
+    let setup = Setup::start(adapter).await;
+    let genuine = setup.browser.cookie().unwrap().to_owned();
+    setup.redis().reset_command_stats();
+    let worthless = move |i: usize| match i % 3 {
+        0 => genuine[..i % genuine.len()].to_owned(),
+        1 => {
+            let mut forged = genuine.clone().into_bytes();
+            let at = i % (forged.len() - 1);
+            forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+            String::from_utf8(forged).unwrap()
+        }
+        _ => format!("{i:088}"),
+    };
+    let mut running = tokio::task::JoinSet::new();
+    for client in 0..16 {
+        let (node, worthless) = (setup.node, worthless.clone());
+        running.spawn(async move {
+            let mut browser = Browser::new();
+            for i in (client..10_000).step_by(16) {
+                browser.set_cookie(Some(&worthless(i)));
+                assert_eq!(browser.peek(node, "/read").await.number(), 0);
+            }
+        });
+    }
+    running.join_all().await;
+    println!(
+        "{adapter:?}: 10,000 worthless cookies: {} command(s)",
+        sent(setup.redis())
+    );
+    assert_eq!(sent(setup.redis()), 0);
+}
+
+async fn a_burst_on_one_session_costs_fewer_commits_than_requests(adapter: Adapter) {
+    let mut setup = Setup::start(adapter).await;
+    let before = setup.browser.get(setup.node, "/read").await.number();
+    setup.redis().reset_command_stats();
+    for answer in storm(&[setup.node], &setup.browser, 64, 64 * BURSTS, |_| {
+        "/incr".to_owned()
+    })
+    .await
+    {
+        answer.ok();
+    }
+    let commits = setup.redis().command_stats()["evalsha"];
+    let requests = 64 * BURSTS;
+    println!(
+        "{adapter:?}: {requests} increments by 64 clients: {commits} commit scripts, {:.3} per request",
+        commits as f64 / requests as f64
+    );
+    assert!(commits < requests as u64);
+    assert_eq!(
+        setup.browser.get(setup.node, "/read").await.number(),
+        before + requests as u64
+    );
+}
+
+const BURSTS: usize = 20;
+
+macro_rules! on_both_adapters {
+    ($($story:ident),+ $(,)?) => {
+        mod tower {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() { super::$story(tenure_tests::Adapter::Tower).await; })+
+        }
+        mod axum {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() { super::$story(tenure_tests::Adapter::Axum).await; })+
+        }
+    };
+}
+
+on_both_adapters!(
+    each_kind_of_request_costs_no_more_than_promised,
+    ten_thousand_worthless_cookies_cost_nothing,
+    a_burst_on_one_session_costs_fewer_commits_than_requests,
+);
