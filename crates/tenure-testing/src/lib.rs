@@ -1,1 +1,31 @@
-//! tenure-testing
+//! What it takes to test session stores and what is built on them.
+//!
+//! - [`store_conformance!`] holds a store to every clause of the
+//!   [`SessionStore`](tenure_core::SessionStore) contract: one line in the store's crate, one test per
+//!   clause. [`conformance`] lists the clauses, [`records`] makes sessions to store.
+//! - [`ManualClock`], [`SequenceEntropy`] and [`FailingEntropy`] take the place of time and chance.
+//! - [`SpyStore`], [`FaultyStore`] and [`SlowStore`] wrap any store and tell what was asked of it, make
+//!   its calls fail, or hold them until the test has arranged the rest. They stack.
+//! - With the feature `processes`, `RedisServer` runs a real server and `FaultProxy` breaks the
+//!   connections to it.
+//!
+//! This is test support: misuse and surprises are panics, whose message is the test's failure.
+
+pub mod conformance;
+pub mod records;
+
+mod clock;
+mod entropy;
+mod fixture;
+#[cfg(feature = "processes")]
+mod processes;
+mod stores;
+
+#[cfg(feature = "processes")]
+pub use self::processes::{FaultProxy, RedisServer, Reply, Traffic};
+pub use self::{
+    clock::ManualClock,
+    entropy::{FailingEntropy, SequenceEntropy},
+    fixture::{Fixture, Planted},
+    stores::{Call, CallLog, FaultyStore, Gate, Moment, Outcome, SlowStore, SpyStore, Verb},
+};

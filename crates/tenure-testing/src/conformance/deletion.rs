@@ -1,0 +1,85 @@
+use tenure_core::{Clock, Commit, Renewal};
+
+use super::{Fixture, steps};
+use crate::records;
+
+/// After a deletion nothing is found.
+pub async fn a_deleted_session_is_absent(fixture: impl Fixture) {
+    let (record, bystander) = (steps::live(&fixture).await, steps::live(&fixture).await);
+    steps::deleted(&fixture, record.id()).await;
+    steps::absent(&fixture, record.id()).await;
+    steps::holds(&fixture, &bystander).await;
+}
+
+/// A deletion removes whatever version there is: logging out must not lose a race.
+pub async fn a_deletion_asks_for_no_version(fixture: impl Fixture) {
+    let mut record = steps::live(&fixture).await;
+    for _ in 0..3 {
+        record = steps::committed(&fixture, &record, records::successor(&record)).await;
+    }
+    steps::renewed(&fixture, &record, record.absolute_end()).await;
+    steps::deleted(&fixture, record.id()).await;
+    steps::absent(&fixture, record.id()).await;
+}
+
+/// A deletion whose reply was lost is made again, and succeeds.
+pub async fn a_second_deletion_is_no_error(fixture: impl Fixture) {
+    let record = steps::live(&fixture).await;
+    steps::deleted(&fixture, record.id()).await;
+    steps::deleted(&fixture, record.id()).await;
+    steps::absent(&fixture, record.id()).await;
+}
+
+/// Deleting what was never there succeeds.
+pub async fn a_deletion_of_an_unknown_id_is_no_error(fixture: impl Fixture) {
+    let id = records::random_id();
+    steps::deleted(&fixture, id).await;
+    steps::absent(&fixture, id).await;
+}
+
+/// Delete wins: a commit that was based on the last version before the deletion is `Gone`.
+pub async fn a_commit_on_a_deleted_session_is_gone_and_creates_nothing(fixture: impl Fixture) {
+    let record = steps::live(&fixture).await;
+    steps::deleted(&fixture, record.id()).await;
+    let late = records::successor(&record);
+    let outcome = steps::commit(&fixture, record.version(), &late).await;
+    assert_eq!(outcome, Commit::Gone, "a commit after the deletion");
+    steps::absent(&fixture, record.id()).await;
+}
+
+/// Only a creation creates.
+pub async fn a_commit_on_an_unknown_id_is_gone_and_creates_nothing(fixture: impl Fixture) {
+    let record = records::fresh(fixture.clock().now());
+    let outcome = steps::commit(&fixture, record.version(), &records::successor(&record)).await;
+    assert_eq!(outcome, Commit::Gone, "a commit on nothing");
+    steps::absent(&fixture, record.id()).await;
+}
+
+/// A commit that did happen, and is made again after a deletion, does not bring its session back.
+pub async fn a_retried_commit_on_a_deleted_session_is_gone_and_creates_nothing(
+    fixture: impl Fixture,
+) {
+    let base = steps::live(&fixture).await;
+    let record = steps::committed(&fixture, &base, records::successor(&base)).await;
+    steps::deleted(&fixture, record.id()).await;
+    let outcome = steps::commit(&fixture, base.version(), &record).await;
+    assert_eq!(outcome, Commit::Gone, "a retry after the deletion");
+    steps::absent(&fixture, record.id()).await;
+}
+
+/// A renewal that comes after a deletion is `Gone`.
+pub async fn a_renewal_of_a_deleted_session_is_gone_and_creates_nothing(fixture: impl Fixture) {
+    let record = steps::live(&fixture).await;
+    steps::deleted(&fixture, record.id()).await;
+    let outcome = steps::renew(&fixture, record.id(), record.absolute_end()).await;
+    assert_eq!(outcome, Renewal::Gone, "a renewal after the deletion");
+    steps::absent(&fixture, record.id()).await;
+}
+
+/// A renewal never creates.
+pub async fn a_renewal_of_an_unknown_id_is_gone_and_creates_nothing(fixture: impl Fixture) {
+    let record = records::fresh(fixture.clock().now());
+    let outcome = steps::renew(&fixture, record.id(), record.absolute_end()).await;
+    assert_eq!(outcome, Renewal::Gone, "a renewal of nothing");
+    steps::absent(&fixture, record.id()).await;
+}

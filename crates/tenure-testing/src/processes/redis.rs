@@ -1,0 +1,298 @@
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use tempfile::TempDir;
+
+use super::resp::{self, Reply};
+
+/// A real Redis server of this test's own, on a free port of the loopback interface.
+///
+/// It keeps nothing on disk but its log, in a temporary directory, and it is killed when this value is
+/// dropped. A `static` is never dropped: give each test its server, which takes some 20 ms to start.
+#[derive(Debug)]
+pub struct RedisServer {
+    port: u16,
+    extra_arguments: Vec<String>,
+    process: Mutex<Process>,
+}
+
+impl RedisServer {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// If `redis-server` is not installed. Tests that need it are never skipped in silence:
+    /// `cargo xtask test` installs it.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with more arguments, like `["--maxmemory", "4mb"]`.
+    ///
+    /// They come after those that this type gives, so they win; but leave the default user its
+    /// rights, by which this value talks to its server.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start), and if the server refuses the arguments.
+    #[must_use]
+    pub fn start_with(extra_arguments: &[&str]) -> Self {
+        let extra_arguments: Vec<_> = extra_arguments.iter().copied().map(str::to_owned).collect();
+        for _ in 0..PORTS_TO_TRY {
+            let port = free_port();
+            if let Some(process) = Process::spawn(port, &extra_arguments) {
+                return Self {
+                    port,
+                    extra_arguments,
+                    process: Mutex::new(process),
+                };
+            }
+        }
+        panic!("{PORTS_TO_TRY} free ports were taken before redis-server could listen on them");
+    }
+
+    /// Where drivers connect to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address())
+    }
+
+    /// The port on the loopback interface.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address on the loopback interface.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The server's process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.lock().child.id()
+    }
+
+    /// Stops the server in its tracks (`SIGSTOP`) and returns once it stands still: connections stay
+    /// open, and nothing is answered.
+    ///
+    /// This is not a partition: what clients send meanwhile waits in the server's socket buffers and
+    /// is carried out on [`cont`](Self::cont).
+    ///
+    /// # Panics
+    ///
+    /// If the server is dead.
+    pub fn stop(&self) {
+        let process = self.process.lock();
+        process.signal(Signal::STOP);
+        let stopped = waitid(
+            WaitId::Pid(Pid::from_child(&process.child)),
+            WaitIdOptions::STOPPED,
+        );
+        if let Err(error) = stopped {
+            panic!("redis-server did not stop: {error}");
+        }
+    }
+
+    /// Lets a stopped server go on (`SIGCONT`).
+    pub fn cont(&self) {
+        self.process.lock().signal(Signal::CONT);
+    }
+
+    /// Kills the server (`SIGKILL`) and waits until it is dead. Its data is lost.
+    pub fn kill(&self) {
+        self.process.lock().kill();
+    }
+
+    /// Kills the server if need be, and starts an empty one on the same port.
+    ///
+    /// # Panics
+    ///
+    /// If another process took the port and kept it.
+    pub fn restart(&self) {
+        let mut process = self.process.lock();
+        process.kill();
+        for _ in 0..RESTARTS_TO_TRY {
+            if let Some(restarted) = Process::spawn(self.port, &self.extra_arguments) {
+                *process = restarted;
+                return;
+            }
+            // Some other process has the port for an outgoing connection; those end soon.
+            thread::sleep(PAUSE);
+        }
+        panic!("port {} was taken while redis-server was down", self.port);
+    }
+
+    /// Sends a command, binary-safe, and returns the reply as text (see [`Reply`]'s `Display`).
+    ///
+    /// # Panics
+    ///
+    /// If the server refuses the command; [`call`](Self::call) returns what it says instead.
+    pub fn command<A: AsRef<[u8]>>(&self, arguments: &[A]) -> String {
+        match self.call(arguments) {
+            Reply::Error(error) => panic!("redis-server refused {}: {error}", name(arguments)),
+            reply => reply.to_string(),
+        }
+    }
+
+    /// Sends a command, binary-safe, on a connection of its own, and returns the reply.
+    ///
+    /// # Panics
+    ///
+    /// If there is no reply within 5 s.
+    pub fn call<A: AsRef<[u8]>>(&self, arguments: &[A]) -> Reply {
+        let bytes: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
+        match resp::call(self.address(), &bytes) {
+            Ok(reply) => reply,
+            Err(error) => panic!("redis-server did not answer {}: {error}", name(arguments)),
+        }
+    }
+
+    /// How often each command was called since [`reset_command_stats`](Self::reset_command_stats),
+    /// those in scripts included. Subcommands are named like `client|tracking`.
+    ///
+    /// The server also counts what this value asks for: an `info` for each earlier call of this method,
+    /// and a `config|resetstat`.
+    #[must_use]
+    pub fn command_stats(&self) -> BTreeMap<String, u64> {
+        let stat = |line: &str| {
+            let (command, numbers) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            let (calls, _) = numbers.split_once(',')?;
+            Some((command.to_owned(), calls.parse().ok()?))
+        };
+        self.command(&["INFO", "commandstats"])
+            .lines()
+            .filter_map(stat)
+            .collect()
+    }
+
+    /// Begins the counts of [`command_stats`](Self::command_stats) anew.
+    pub fn reset_command_stats(&self) {
+        self.command(&["CONFIG", "RESETSTAT"]);
+    }
+}
+
+/// A running server and its directory; the directory outlives the process.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    directory: TempDir,
+}
+
+impl Process {
+    /// `None` if another process has the port.
+    fn spawn(port: u16, extra_arguments: &[String]) -> Option<Self> {
+        let directory = match tempfile::Builder::new().prefix("tenure-redis-").tempdir() {
+            Ok(directory) => directory,
+            Err(error) => panic!("no temporary directory for redis-server: {error}"),
+        };
+        let child = Command::new(BINARY)
+            .args(["--port", &port.to_string()])
+            .args(["--bind", "127.0.0.1", "--daemonize", "no"])
+            .args(["--save", "", "--appendonly", "no"])
+            .args(["--logfile", LOG, "--dir", "."])
+            .args(extra_arguments)
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let child = match child {
+            Ok(child) => child,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                panic!(
+                    "`{BINARY}` is not installed: run the tests with `cargo xtask test`, which installs it"
+                )
+            }
+            Err(error) => panic!("`{BINARY}` does not start: {error}"),
+        };
+        let mut process = Self { child, directory };
+        process.wait_until_ready(port).then_some(process)
+    }
+
+    /// `false` if another process has the port.
+    fn wait_until_ready(&mut self, port: u16) -> bool {
+        for _ in 0..PAUSES_UNTIL_READY {
+            match self.child.try_wait() {
+                Ok(None) => {}
+                Ok(Some(_)) if self.log().contains("Address already in use") => return false,
+                ended => panic!("redis-server ended at once ({ended:?}): {}", self.log()),
+            }
+            if self.answers(port) {
+                return true;
+            }
+            thread::sleep(PAUSE);
+        }
+        panic!("redis-server does not answer: {}", self.log());
+    }
+
+    /// Whether it is this process that answers, and not the one that was faster to take the port.
+    fn answers(&self, port: u16) -> bool {
+        let address = (Ipv4Addr::LOCALHOST, port).into();
+        let pong = resp::call(address, &[b"PING"]);
+        if !matches!(pong, Ok(Reply::Status(pong)) if pong == "PONG") {
+            return false;
+        }
+        let own_line = format!("process_id:{}", self.child.id());
+        resp::call(address, &[b"INFO", b"server"])
+            .is_ok_and(|info| info.to_string().lines().any(|line| line == own_line))
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Err(error) = kill_process(Pid::from_child(&self.child), signal) {
+            panic!("redis-server cannot be sent {signal:?}: {error}");
+        }
+    }
+
+    fn kill(&mut self) {
+        // An error says that it is dead already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join(LOG)).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn free_port() -> u16 {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|bound| bound.local_addr());
+    match bound {
+        Ok(address) => address.port(),
+        Err(error) => panic!("no free port: {error}"),
+    }
+}
+
+fn name<A: AsRef<[u8]>>(arguments: &[A]) -> String {
+    let name = arguments.first().map(AsRef::as_ref).unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}
+
+const BINARY: &str = "redis-server";
+const LOG: &str = "redis.log";
+
+/// Between two looks at a server that starts; it takes about 20 ms.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// 10 s, for a machine that is busy with other tests.
+const PAUSES_UNTIL_READY: u32 = 2000;
+
+const PORTS_TO_TRY: u32 = 10;
+const RESTARTS_TO_TRY: u32 = 400;
