@@ -120,7 +120,7 @@ impl Answer {
     /// # Panics
     ///
     /// If it was not.
-    #[must_use]
+    #[expect(clippy::must_use_candidate, reason = "often only the success matters")]
     pub fn ok(self) -> String {
         assert_eq!(self.status, 200, "{self:?}");
         self.body
