@@ -86,6 +86,15 @@ impl KeyRing {
         Ok(Self { keys: vec![key] })
     }
 
+    /// The ring of the documentation's test vectors, which nobody else can make.
+    #[cfg(test)]
+    pub(super) fn documented() -> Self {
+        let key = |bytes: &&[u8]| Key::of(Zeroizing::new(bytes.to_vec()));
+        Self {
+            keys: DOCUMENTED.iter().map(key).collect(),
+        }
+    }
+
     /// The keys for one cookie of one application.
     pub(crate) fn token_keys(&self, cookie_name: &str, application: &str) -> TokenKeys {
         let derive = |key: &Key, purpose: &str| {

@@ -146,6 +146,39 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_vectors_are_what_is_signed_and_verified() {
+        let ring = KeyRing::documented();
+        for (vector, name, application, version) in [
+            (
+                "default",
+                "__Host-session",
+                "",
+                Version::new(1, 0x1122_3344_5566_7788),
+            ),
+            (
+                "application",
+                "session",
+                "shop",
+                Version::new(1_099_511_627_783, 0xffee_ddcc_bbaa_9988),
+            ),
+        ] {
+            let value = documented(&format!("value {vector}"));
+            let bytes = hexadecimal(&documented(&format!("hex {vector}")));
+            assert_eq!(URL_SAFE_NO_PAD.encode(&bytes), value, "{vector}");
+
+            let keys = ring.token_keys(name, application);
+            let (token, is_current) = verify(&value, &keys).unwrap();
+            assert!(is_current);
+            assert_eq!(token.id.as_bytes(), &bytes[2..18]);
+            assert_eq!(token.secret.as_bytes(), &bytes[18..34]);
+            assert_eq!(token.version, version);
+            assert_eq!(token.sign(&keys), value, "{vector}");
+            let correlation = format!("`{:016x}`", keys.correlation(token.id));
+            assert!(PAGE.contains(&correlation), "{vector}: {correlation}");
+        }
+    }
+
+    #[test]
     fn s11_a_value_survives_a_proxy_that_decodes_plus_signs() {
         let value = token().sign(&keys(&KeyRing::generate().unwrap()));
         assert!(
@@ -215,5 +248,22 @@ mod tests {
             verify(&URL_SAFE_NO_PAD.encode(bytes), &without).unwrap_err(),
             Refused::Code
         );
+    }
+
+    const PAGE: &str = include_str!("../../../../docs/cookie-format.md");
+
+    /// The text of a fenced block on the page.
+    fn documented(label: &str) -> String {
+        let (_, block) = PAGE.split_once(&format!("```{label}\n")).unwrap();
+        block.split("\n```").next().unwrap().to_owned()
+    }
+
+    /// The bytes of a block whose lines are hexadecimal digits and a comment behind `#`.
+    fn hexadecimal(block: &str) -> Vec<u8> {
+        let digits = block.lines().filter_map(|line| line.split('#').next());
+        digits
+            .flat_map(str::split_whitespace)
+            .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+            .collect()
     }
 }

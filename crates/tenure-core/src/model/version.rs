@@ -129,8 +129,10 @@ impl Lineage {
     /// This is how a store recognises a commit that is sent a second time.
     #[must_use]
     pub fn contains(&self, version: Version) -> bool {
-        self.counter
-            .checked_sub(version.counter)
+        // There is no version 0; the slots before the first commit hold no tags.
+        let counter = (version.counter > 0).then_some(version.counter);
+        counter
+            .and_then(|counter| self.counter.checked_sub(counter))
             .and_then(|behind| usize::try_from(behind).ok())
             .and_then(|behind| self.tags.get(behind))
             .is_some_and(|tag| *tag == version.tag)

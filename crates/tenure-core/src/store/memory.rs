@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Commit, Create, Freshness, Load, Renewal, SessionStore, StoreError, StoreErrorKind};
 use crate::{Clock, Record, SessionId, SystemClock, Timestamp, Version};
@@ -82,8 +82,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn create(&self, record: Record) -> Result<Create, StoreError> {
-        let mut shard = self.shared.shard(record.id()).lock();
-        self.shared.collect(&mut shard);
+        let (mut shard, now) = self.shared.enter(record.id());
         self.shared.check_size(&record)?;
         if let Some(stored) = shard.records.get(&record.id()) {
             let this_creation = stored.lineage().contains(record.version());
@@ -93,7 +92,7 @@ impl SessionStore for MemoryStore {
                 Create::Exists
             });
         }
-        self.shared.reserve(&mut shard, weight(&record))?;
+        self.shared.reserve(&mut shard, now, weight(&record))?;
         shard
             .expiries
             .push(Reverse((record.lease_end(), record.id())));
@@ -102,10 +101,9 @@ impl SessionStore for MemoryStore {
     }
 
     async fn commit(&self, expected: Version, record: Record) -> Result<Commit, StoreError> {
-        let mut shard = self.shared.shard(record.id()).lock();
-        self.shared.collect(&mut shard);
+        let (mut shard, now) = self.shared.enter(record.id());
         self.shared.check_size(&record)?;
-        let Some(stored) = self.shared.live(&mut shard, record.id()) else {
+        let Some(stored) = shard.live(record.id(), now) else {
             return Ok(Commit::Gone);
         };
         if stored.lineage().contains(record.version()) {
@@ -116,16 +114,15 @@ impl SessionStore for MemoryStore {
         }
         let (before, after) = (weight(stored), weight(&record));
         self.shared
-            .reserve(&mut shard, after.saturating_sub(before))?;
+            .reserve(&mut shard, now, after.saturating_sub(before))?;
         self.shared.release(before.saturating_sub(after));
         shard.records.insert(record.id(), record);
         Ok(Commit::Stored)
     }
 
     async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
-        let mut shard = self.shared.shard(id).lock();
-        self.shared.collect(&mut shard);
-        let Some(stored) = self.shared.live(&mut shard, id) else {
+        let (mut shard, now) = self.shared.enter(id);
+        let Some(stored) = shard.live(id, now) else {
             return Ok(Renewal::Gone);
         };
         *stored = stored.with_lease_end(lease_end.max(stored.lease_end()));
@@ -133,10 +130,10 @@ impl SessionStore for MemoryStore {
     }
 
     async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
-        let mut shard = self.shared.shard(id).lock();
-        self.shared.collect(&mut shard);
+        let (mut shard, _) = self.shared.enter(id);
         if let Some(removed) = shard.records.remove(&id) {
             self.shared.release(weight(&removed));
+            shard.forget_removed();
         }
         Ok(())
     }
@@ -212,16 +209,38 @@ struct Shard {
     expiries: BinaryHeap<Reverse<(Timestamp, SessionId)>>,
 }
 
+impl Shard {
+    fn live(&mut self, id: SessionId, now: Timestamp) -> Option<&mut Record> {
+        let stored = self.records.get_mut(&id)?;
+        stored.expiry(now).is_none().then_some(stored)
+    }
+
+    /// Drops the expiries of sessions that were deleted, once those are the greater part. Otherwise
+    /// logins and logouts would pile them up until their leases end.
+    fn forget_removed(&mut self) {
+        if self.expiries.len() > 2 * self.records.len() + EXPIRIES_NOT_WORTH_SWEEPING {
+            let ends = self
+                .records
+                .values()
+                .map(|record| Reverse((record.lease_end(), record.id())));
+            self.expiries = ends.collect();
+        }
+    }
+}
+
 impl Shared {
     fn shard(&self, id: SessionId) -> &Mutex<Shard> {
         // Byte 15 of a version 4 UUID is random.
         &self.shards[usize::from(id.as_bytes()[15]) % SHARDS]
     }
 
-    fn live<'a>(&self, shard: &'a mut Shard, id: SessionId) -> Option<&'a mut Record> {
+    /// Locks a session's shard for a call that writes. The call has to judge by this one time: what
+    /// it takes for live must not be collected while it makes room for it.
+    fn enter(&self, id: SessionId) -> (MutexGuard<'_, Shard>, Timestamp) {
+        let mut shard = self.shard(id).lock();
         let now = self.clock.now();
-        let stored = shard.records.get_mut(&id)?;
-        stored.expiry(now).is_none().then_some(stored)
+        self.collect(&mut shard, now, COLLECTED_PER_CALL);
+        (shard, now)
     }
 
     fn check_size(&self, record: &Record) -> Result<(), StoreError> {
@@ -232,15 +251,15 @@ impl Shared {
     }
 
     /// Takes `bytes` out of the limit; when none are left, after collecting all that has expired.
-    fn reserve(&self, shard: &mut Shard, bytes: usize) -> Result<(), StoreError> {
+    fn reserve(&self, shard: &mut Shard, now: Timestamp, bytes: usize) -> Result<(), StoreError> {
         if self.try_reserve(bytes) {
             return Ok(());
         }
-        self.collect_up_to(shard, usize::MAX);
+        self.collect(shard, now, usize::MAX);
         // The caller holds one shard, so another may only be tried: two such callers could
         // otherwise wait for each other.
         for mut other in self.shards.iter().filter_map(Mutex::try_lock) {
-            self.collect_up_to(&mut other, usize::MAX);
+            self.collect(&mut other, now, usize::MAX);
         }
         if self.try_reserve(bytes) {
             return Ok(());
@@ -260,12 +279,7 @@ impl Shared {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    fn collect(&self, shard: &mut Shard) {
-        self.collect_up_to(shard, COLLECTED_PER_CALL);
-    }
-
-    fn collect_up_to(&self, shard: &mut Shard, most: usize) {
-        let now = self.clock.now();
+    fn collect(&self, shard: &mut Shard, now: Timestamp, most: usize) {
         for _ in 0..most {
             match shard.expiries.peek() {
                 Some(Reverse((due, _))) if *due <= now => {}
@@ -296,5 +310,78 @@ const SHARDS: usize = 64;
 /// Each call that may add one session takes two away, so a store that is in use shrinks.
 const COLLECTED_PER_CALL: usize = 2;
 
+const EXPIRIES_NOT_WORTH_SWEEPING: usize = 64;
+
 /// Map slot, heap entry and allocations of one session, rounded up.
 const OVERHEAD_BYTES: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::atomic::AtomicU64, time::Duration};
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{Lifetimes, Lineage, SecretHash, Values};
+
+    /// Moves on by a second whenever it is read.
+    #[derive(Debug, Default)]
+    struct RestlessClock(AtomicU64);
+
+    impl Clock for RestlessClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(1000 * self.0.fetch_add(1, Ordering::Relaxed))
+        }
+    }
+
+    fn record(number: u32, lease: u64) -> Record {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        let lease = Duration::from_secs(lease);
+        Record::new(
+            SessionId::from_bytes(id),
+            Lineage::first(1),
+            SecretHash::from_bytes([0; 32]),
+            Timestamp::default(),
+            Lifetimes::new(lease, lease).unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_session_that_expires_during_its_own_commit_leaves_the_accounts_right() {
+        for lease in 1..8 {
+            let first = record(1, lease);
+            let store = MemoryStore::builder()
+                .max_bytes(weight(&first) + 10)
+                .clock(RestlessClock::default())
+                .build();
+            assert_eq!(store.create(first.clone()).await.unwrap(), Create::Created);
+            let values =
+                Values::decode(Bytes::from_static(b"\0\x01n\0\0\0\x14...................."))
+                    .unwrap();
+            let larger = first.next(2).with_values(values);
+            // Whatever this comes to: it does not fit, or the session has expired.
+            let _ = store.commit(first.version(), larger).await;
+            store.delete(first.id()).await.unwrap();
+            assert_eq!(store.bytes(), 0, "lease of {lease} s");
+            assert_eq!(store.create(record(2, 60)).await.unwrap(), Create::Created);
+        }
+    }
+
+    #[tokio::test]
+    async fn sessions_that_come_and_go_leave_nothing_behind() {
+        let store = MemoryStore::new();
+        for number in 0..10_000_u32 {
+            let record = record(number, 60);
+            let _ = store.create(record.clone()).await.unwrap();
+            store.delete(record.id()).await.unwrap();
+        }
+        let left: usize = store
+            .shared
+            .shards
+            .iter()
+            .map(|shard| shard.lock().expiries.len())
+            .sum();
+        assert!(left <= SHARDS * (EXPIRIES_NOT_WORTH_SWEEPING + 1), "{left}");
+    }
+}

@@ -63,11 +63,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Replaces a live record if its version is still `expected`. One atomic step.
     ///
     /// If `record`'s own version is part of the stored lineage, this very commit was made before,
-    /// and the outcome is [`Commit::Stored`].
+    /// and the outcome is [`Commit::Stored`]. The lease of `record` counts from then on, even if it
+    /// ends earlier than the stored one.
     ///
     /// # Errors
     ///
-    /// As for [`create`](Self::create).
+    /// As for [`create`](Self::create); of kind [`StoreErrorKind::Corrupt`] if what is stored is not
+    /// a record or names another id, whatever the version.
     fn commit(
         &self,
         expected: Version,
@@ -79,7 +81,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// A [`StoreError`].
+    /// A [`StoreError`]; of kind [`StoreErrorKind::Corrupt`] if what is stored is evidently not a
+    /// record. Damage beyond the header may go unnoticed here.
     fn renew(
         &self,
         id: SessionId,
