@@ -3,22 +3,29 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tenure_core::{
-    CookieConfig, KeyRing, MemoryStore, SessionManager, SessionManagerBuilder, SessionStore,
+    CookieConfig, Create, Freshness, KeyRing, Load, MemoryStore, Record, SessionId, SessionManager,
+    SessionManagerBuilder, SessionStore,
 };
 use tenure_redis::RedisStore;
-use tenure_testing::{ManualClock, RedisServer};
+use tenure_testing::{CallLog, FaultyStore, ManualClock, RedisServer, SlowStore, SpyStore};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::{Backend, Combination};
+use crate::{AnyStore, Backend, Combination, store::Doubles};
 
 /// Nodes that share a store, a key ring and a clock.
 #[derive(Debug)]
 pub struct Cluster {
-    nodes: Vec<SocketAddr>,
+    nodes: Vec<Member>,
     backing: Backing,
     clock: ManualClock,
     /// Ends with the cluster.
     _servers: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Member {
+    address: SocketAddr,
+    store: Doubles,
 }
 
 #[derive(Debug)]
@@ -31,7 +38,7 @@ impl Cluster {
     /// The address of a node, counted from 0.
     #[must_use]
     pub fn node(&self, index: usize) -> SocketAddr {
-        self.nodes[index]
+        self.nodes[index].address
     }
 
     /// The clock of all nodes and stores. It stands still until a test moves it.
@@ -62,6 +69,50 @@ impl Cluster {
             Backing::Memory(_) => None,
             Backing::Redis(server) => Some(server),
         }
+    }
+
+    /// What a node has asked of its store.
+    #[must_use]
+    pub fn calls(&self, node: usize) -> CallLog {
+        self.nodes[node].store.log()
+    }
+
+    /// Makes a node's store calls fail.
+    #[must_use]
+    pub fn faults(&self, node: usize) -> &FaultyStore<SlowStore<AnyStore>> {
+        self.nodes[node].store.inner()
+    }
+
+    /// Makes a node's store calls wait.
+    #[must_use]
+    pub fn gates(&self, node: usize) -> &SlowStore<AnyStore> {
+        self.faults(node).inner()
+    }
+
+    /// What is stored of a live session.
+    ///
+    /// # Panics
+    ///
+    /// If the store fails.
+    pub async fn record(&self, id: SessionId) -> Option<Record> {
+        let found = self.gates(0).inner().load(id, Freshness::Latest).await;
+        match found.expect("an answer of the store") {
+            Load::Found(record) => Some(*record),
+            Load::Expired(_) | Load::Absent => None,
+        }
+    }
+
+    /// Puts a record in the place of whatever is stored of its session: an older one, as after a
+    /// failover to a replica that was behind.
+    ///
+    /// # Panics
+    ///
+    /// If the store fails.
+    pub async fn put_back(&self, record: Record) {
+        let store = self.gates(0).inner();
+        store.delete(record.id()).await.expect("a deletion");
+        let created = store.create(record).await.expect("a creation");
+        assert_eq!(created, Create::Created);
     }
 }
 
@@ -131,22 +182,22 @@ impl ClusterBuilder {
             _servers: JoinSet::new(),
         };
         for index in 0..self.nodes {
-            let manager = match &cluster.backing {
-                Backing::Memory(store) => self.manager(store.clone(), index, &cluster.clock),
-                Backing::Redis(server) => {
-                    let store = RedisStore::builder(server.url())
+            let store = match &cluster.backing {
+                Backing::Memory(store) => AnyStore::Memory(store.clone()),
+                Backing::Redis(server) => AnyStore::Redis(
+                    RedisStore::builder(server.url())
                         .clock(cluster.clock.clone())
                         .deadline(self.deadline)
                         .connect()
                         .await
-                        .expect("a connection");
-                    self.manager(store, index, &cluster.clock)
-                }
+                        .expect("a connection"),
+                ),
             };
+            let store = SpyStore::new(FaultyStore::new(SlowStore::new(store)));
+            let manager = self.manager(store.clone(), index, &cluster.clock);
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            cluster
-                .nodes
-                .push(listener.local_addr().expect("an address"));
+            let address = listener.local_addr().expect("an address");
+            cluster.nodes.push(Member { address, store });
             let adapter = self.combination.adapter;
             cluster._servers.spawn(async move {
                 tenure_testbed::serve(adapter, manager, listener)

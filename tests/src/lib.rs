@@ -13,16 +13,24 @@
 mod browser;
 mod capture;
 mod cluster;
+mod cookie;
 mod matrix;
 mod process;
+mod secrets;
+mod store;
 mod storm;
+mod visitor;
 
 pub use self::{
     browser::{Answer, Browser, SetCookie},
     capture::{Captured, capture},
     cluster::{Cluster, ClusterBuilder, random_key},
+    cookie::CookieParts,
     matrix::{Backend, Combination},
     process::Node,
+    secrets::{Leak, Secrets},
+    store::AnyStore,
     storm::storm,
+    visitor::Visitor,
 };
 pub use tenure_testbed::Adapter;

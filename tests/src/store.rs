@@ -1,0 +1,58 @@
+//! Either store, so that the doubles around it have one type.
+
+use tenure_core::{
+    Commit, Create, Freshness, Load, MemoryStore, Record, Renewal, SessionId, SessionStore,
+    StoreError, Timestamp, Version,
+};
+use tenure_redis::RedisStore;
+use tenure_testing::{FaultyStore, SlowStore, SpyStore};
+
+/// A node's store: watched, and prepared to fail and to wait.
+pub(crate) type Doubles = SpyStore<FaultyStore<SlowStore<AnyStore>>>;
+
+/// The store of a [`Cluster`](crate::Cluster), as one of its nodes holds it.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "one variant per backend")]
+pub enum AnyStore {
+    /// Shared by the nodes.
+    Memory(MemoryStore),
+    /// This node's own connection to the server that the nodes share.
+    Redis(RedisStore),
+}
+
+impl SessionStore for AnyStore {
+    async fn load(&self, id: SessionId, freshness: Freshness) -> Result<Load, StoreError> {
+        match self {
+            Self::Memory(store) => store.load(id, freshness).await,
+            Self::Redis(store) => store.load(id, freshness).await,
+        }
+    }
+
+    async fn create(&self, record: Record) -> Result<Create, StoreError> {
+        match self {
+            Self::Memory(store) => store.create(record).await,
+            Self::Redis(store) => store.create(record).await,
+        }
+    }
+
+    async fn commit(&self, expected: Version, record: Record) -> Result<Commit, StoreError> {
+        match self {
+            Self::Memory(store) => store.commit(expected, record).await,
+            Self::Redis(store) => store.commit(expected, record).await,
+        }
+    }
+
+    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
+        match self {
+            Self::Memory(store) => store.renew(id, lease_end).await,
+            Self::Redis(store) => store.renew(id, lease_end).await,
+        }
+    }
+
+    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+        match self {
+            Self::Memory(store) => store.delete(id).await,
+            Self::Redis(store) => store.delete(id).await,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Requests without HTTP: straight into a session manager.
+
+use tenure_core::{Finish, Session, SessionHandle, SessionManager};
+
+/// A visitor who carries one cookie from request to request. Clones begin with the same cookie.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    manager: SessionManager,
+    cookie: Option<String>,
+}
+
+impl Visitor {
+    /// Somebody who has never been here.
+    #[must_use]
+    pub const fn new(manager: SessionManager) -> Self {
+        Self {
+            manager,
+            cookie: None,
+        }
+    }
+
+    /// The same visitor at another node.
+    #[must_use]
+    pub fn at(&self, manager: &SessionManager) -> Self {
+        Self {
+            manager: manager.clone(),
+            cookie: self.cookie.clone(),
+        }
+    }
+
+    /// Begins a request.
+    #[must_use]
+    pub fn open(&self) -> SessionHandle {
+        let name = self.manager.cookie_name();
+        self.manager
+            .open(self.cookie.iter().map(|value| format!("{name}={value}")))
+    }
+
+    /// Begins a request and loads the session.
+    pub async fn load(&self) -> (SessionHandle, Session) {
+        let handle = self.open();
+        let session = handle.load().await.expect("a session");
+        (handle, session)
+    }
+
+    /// Ends a request that succeeded and keeps its cookie.
+    pub async fn finish(&mut self, handle: &SessionHandle) -> Finish {
+        self.finish_with(handle, 200).await
+    }
+
+    /// Ends a request with that status and keeps its cookie.
+    pub async fn finish_with(&mut self, handle: &SessionHandle, status: u16) -> Finish {
+        let finish = handle.finish(status).await;
+        if let Some(text) = &finish.set_cookie {
+            let (pair, attributes) = text.split_once(';').expect("attributes");
+            let (_, value) = pair.split_once('=').expect("a value");
+            self.cookie = (!attributes.contains("Max-Age=0")).then(|| value.to_owned());
+        }
+        finish
+    }
+
+    /// One whole request that must succeed.
+    pub async fn request<T>(&mut self, handler: impl AsyncFnOnce(&Session) -> T) -> T {
+        let (handle, session) = self.load().await;
+        let result = handler(&session).await;
+        let finish = self.finish(&handle).await;
+        assert!(finish.refusal.is_none(), "{finish:?}");
+        result
+    }
+}
