@@ -1,1 +1,75 @@
-//! tenure-redis
+//! Sessions in Redis: versioned, with compare-and-swap commits, over one multiplexed connection.
+//!
+//! [`RedisStore`] is a [`SessionStore`](tenure_core::SessionStore); hand it to a session manager.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), tenure_redis::ConnectError> {
+//! use tenure_redis::RedisStore;
+//!
+//! let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is stored
+//!
+//! One string per session at `{prefix}:{id}`, whose bytes `docs/record-format.md` describes. Loading
+//! is a `GET`, deleting a `DEL`; creating, committing and renewing are one Lua script each, so each
+//! verb is one atomic step and one round trip. Sessions end by the times in their records; the time
+//! to live of the key only collects garbage.
+//!
+//! # Setting up the server
+//!
+//! - **`maxmemory-policy noeviction`.** With any other policy Redis throws live sessions away when
+//!   its memory is full. The store warns at each connection. With `noeviction`, a full server refuses
+//!   what needs room ([`Full`]); sessions are still read, renewed and deleted.
+//! - **Persistence** as you need it. With `appendfsync everysec` a crash loses up to about a second.
+//! - **Rights**: `GET`, `DEL`, `EVAL`, `EVALSHA`, and within the scripts `SET`, `SETRANGE`,
+//!   `GETRANGE`, `EXISTS`, `PEXPIRE`, on the keys `{prefix}:*`; `INFO` for the warning above; `WAIT`,
+//!   `MULTI`, `EXEC` and `UNWATCH` with [`min_replicas`](RedisStoreBuilder::min_replicas).
+//!
+//! # When something fails
+//!
+//! | what | the caller gets | how soon |
+//! |---|---|---|
+//! | connection broken, server alive | the outcome: the call is sent once more | at once |
+//! | connection broken during the call, and then no new one | [`Interrupted`] | at once |
+//! | server down, connection refused | [`Unavailable`] | at once |
+//! | server silent after the call was sent | [`TimedOut`] | at the deadline |
+//! | no connection within the deadline | [`Unavailable`] | at the deadline |
+//! | too many calls in flight | [`Unavailable`] | at once |
+//! | server full | [`Full`] | at once |
+//! | not a record, or another session's | [`Corrupt`] | at once |
+//! | missing rights, wrong password, a replica | [`Refused`] | at once |
+//!
+//! A connection on which three calls in a row get no answer is replaced. There is no back-off: when
+//! the server is back, the next call works. Sending a call again is safe because every verb is
+//! idempotent: a commit that was carried out although its answer was lost recognises itself by its
+//! version, and is carried out once.
+//!
+//! # Features
+//!
+//! - `tls`: `rediss://` URLs. Without it they are refused, never used unencrypted.
+//!
+//! [`Corrupt`]: tenure_core::StoreErrorKind::Corrupt
+//! [`Full`]: tenure_core::StoreErrorKind::Full
+//! [`Interrupted`]: tenure_core::StoreErrorKind::Interrupted
+//! [`Refused`]: tenure_core::StoreErrorKind::Refused
+//! [`TimedOut`]: tenure_core::StoreErrorKind::TimedOut
+//! [`Unavailable`]: tenure_core::StoreErrorKind::Unavailable
+
+mod builder;
+mod config;
+mod error;
+mod eviction;
+mod exclusive;
+mod link;
+mod node;
+mod script;
+mod store;
+
+pub use self::{
+    builder::{ConnectError, RedisStoreBuilder},
+    config::{RedisConfig, RedisConfigError},
+    store::RedisStore,
+};

@@ -1,0 +1,184 @@
+//! Deletions that replicas have to confirm. They need a connection of their own: `WAIT` blocks its
+//! connection, and counts only what was written on it.
+
+use std::time::Duration;
+
+use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
+use redis::{Client, RedisError, aio::MultiplexedConnection};
+use tenure_core::{StoreError, StoreErrorKind};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    RedisConfigError,
+    error::{Failure, no_connection_in_time, unconnected},
+    link::driver_config,
+};
+
+/// Connections that are lent to one call at a time, and are made when they are first needed.
+pub(crate) struct Exclusive {
+    pool: Pool,
+    min_replicas: u32,
+    deadline: Duration,
+}
+
+impl Exclusive {
+    pub(crate) fn new(
+        client: &Client,
+        min_replicas: u32,
+        deadline: Duration,
+    ) -> Result<Self, RedisConfigError> {
+        let driver =
+            |source: Box<dyn std::error::Error + Send + Sync>| RedisConfigError::Driver { source };
+        let connection = client.get_connection_info().clone();
+        let manager = Manager::new_with_config(connection, driver_config())
+            .map_err(|error| driver(error.into()))?;
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| driver(error.into()))?;
+        Ok(Self {
+            pool,
+            min_replicas,
+            deadline,
+        })
+    }
+
+    /// Deletes a key and waits until enough replicas have confirmed it.
+    ///
+    /// If the connection breaks before the answer comes, all of it is done once more.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future closes the connection, which may still be waiting. The key may be deleted.
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let until = Instant::now() + self.deadline;
+        let mut progress = Progress::Nothing;
+        let deletion = self.delete_without_limit(key, until, &mut progress);
+        match (timeout_at(until, deletion).await, progress) {
+            (Ok(outcome), _) => outcome,
+            (Err(_), Progress::Nothing) => Err(no_connection_in_time()),
+            (Err(_), Progress::Sent) => Err(StoreError::new(StoreErrorKind::TimedOut)),
+            (Err(_), Progress::Deleted) => Err(StoreError::new(StoreErrorKind::NotReplicated)),
+        }
+    }
+
+    async fn delete_without_limit(
+        &self,
+        key: &str,
+        until: Instant,
+        progress: &mut Progress,
+    ) -> Result<(), StoreError> {
+        let connection = self.borrow().await?;
+        match self.delete_on(connection, key, until, progress).await {
+            Err(Failure::Broken(error)) => {
+                tracing::debug!(%error, "the connection to Redis broke; deleting again");
+                let again = async {
+                    let connection = self.borrow().await?;
+                    Ok(self.delete_on(connection, key, until, progress).await?)
+                };
+                again.await.map_err(|error: StoreError| match error.kind() {
+                    StoreErrorKind::NotReplicated => error,
+                    _ => StoreError::with_source(StoreErrorKind::Interrupted, error),
+                })
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    async fn borrow(&self) -> Result<Borrowed, StoreError> {
+        match self.pool.get().await {
+            Ok(connection) => Ok(Borrowed {
+                connection: MultiplexedConnection::clone(&connection),
+                lent: Some(connection),
+            }),
+            Err(PoolError::Backend(error)) => Err(unconnected(error)),
+            Err(other) => Err(StoreError::with_source(StoreErrorKind::Unavailable, other)),
+        }
+    }
+
+    async fn delete_on(
+        &self,
+        mut borrowed: Borrowed,
+        key: &str,
+        until: Instant,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        let connection = &mut borrowed.connection;
+        *progress = (*progress).max(Progress::Sent);
+        let removed: u32 = redis::cmd("DEL").arg(key).query_async(connection).await?;
+        *progress = Progress::Deleted;
+        if removed == 0 {
+            // An earlier deletion may have removed the key on the primary without being confirmed,
+            // as when the caller tries again after `NotReplicated`. Since Redis 7.2, `WAIT` waits for
+            // the connection's last *write*, and this deletion wrote nothing. So write something: the
+            // transaction leaves the key absent and lets nobody see it in between.
+            redis::pipe()
+                .atomic()
+                .set(key, "")
+                .del(key)
+                .exec_async(connection)
+                .await
+                .map_err(not_confirmed)?;
+        }
+        let patience = until.saturating_duration_since(Instant::now()) * 9 / 10;
+        let mut wait = redis::cmd("WAIT");
+        // Zero would mean without a limit.
+        wait.arg(self.min_replicas)
+            .arg(patience.as_millis().max(1).to_string());
+        let confirmed: u32 = wait.query_async(connection).await.map_err(not_confirmed)?;
+        borrowed.give_back();
+        if confirmed < self.min_replicas {
+            let found = format!("{confirmed} of {} replicas confirmed", self.min_replicas);
+            return Err(Failure::Answered(StoreError::with_source(
+                StoreErrorKind::NotReplicated,
+                found,
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// How far a deletion is known to have come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    Nothing,
+    Sent,
+    Deleted,
+}
+
+/// A connection on loan. One that is not given back is closed: on a connection whose call was
+/// dropped, a `WAIT` may still be blocking.
+struct Borrowed {
+    connection: MultiplexedConnection,
+    lent: Option<Connection>,
+}
+
+impl Borrowed {
+    fn give_back(mut self) {
+        self.lent = None;
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        if let Some(connection) = self.lent.take() {
+            drop(Connection::take(connection));
+        }
+    }
+}
+
+/// The key is gone; that its loss cannot be confirmed makes the outcome unknown.
+fn not_confirmed(error: RedisError) -> Failure {
+    match Failure::from(error) {
+        Failure::Answered(error) => Failure::Answered(StoreError::with_source(
+            StoreErrorKind::NotReplicated,
+            error,
+        )),
+        broken => broken,
+    }
+}
+
+/// Each is in use for a few milliseconds per deletion, so these serve thousands a second; while the
+/// replicas are silent, as many per deadline.
+const CONNECTIONS: usize = 32;

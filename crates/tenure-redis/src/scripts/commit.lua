@@ -1,0 +1,36 @@
+-- Replaces a session if its version is still the expected one.
+--
+-- KEYS[1]  the session
+-- ARGV[1]  expected version, 16 bytes: counter, tag
+-- ARGV[2]  the new record
+-- ARGV[3]  the present, 8 bytes: milliseconds since the Unix epoch
+-- ARGV[4]  time to live, milliseconds
+--
+-- Returns 1 if written (also when this very commit was written before), nil if the session is gone,
+-- or the stored record on a conflict.
+
+local key, expected, record, now, ttl = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local head = read_head(key)
+
+if is_absent(key, head) then
+  return false
+end
+if not is_record_of(head, string.sub(record, 3, 18)) then
+  return corrupt()
+end
+if not is_live(head, now) then
+  return false
+end
+if descends_from(head, record) then
+  return 1
+end
+-- The counter and the newest tag lie side by side. Both count: after a failover, two histories can
+-- have reached the same counter.
+if string.sub(head, 19, 34) ~= expected then
+  return redis.call('GETRANGE', key, 0, -1)
+end
+
+redis.call('SET', key, record, 'PX', ttl)
+-- See create.lua: keeps a tracking connection informed of this key.
+redis.call('EXISTS', key)
+return 1

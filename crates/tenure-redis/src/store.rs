@@ -1,0 +1,278 @@
+//! The storage contract, in terms of Redis.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use redis::Value;
+use tenure_core::{
+    Clock, Commit, Create, Freshness, Load, Record, Renewal, SessionId, SessionStore, StoreError,
+    StoreErrorKind, Timestamp, Version,
+};
+
+use crate::{
+    ConnectError, RedisConfig, RedisConfigError, RedisStoreBuilder,
+    error::unexpected_reply,
+    exclusive::Exclusive,
+    node::Node,
+    script::{self, Request},
+};
+
+/// Keeps sessions in Redis 7.0 or later, or Valkey.
+///
+/// Clones share one connection. See the [crate's documentation](crate) for what the store does when
+/// the server is slow, down or full.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use tenure_redis::RedisStore;
+///
+/// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+///
+/// let with_limits = RedisStore::builder("redis://127.0.0.1:6379")
+///     .prefix("shop")
+///     .deadline(Duration::from_millis(500))
+///     .min_replicas(1)
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Consistency
+///
+/// Linearizable per session on one primary. Redis replicates asynchronously: a failover can lose
+/// writes that were acknowledged, a deletion among them. See
+/// [`min_replicas`](RedisStoreBuilder::min_replicas).
+#[derive(Clone)]
+pub struct RedisStore {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) node: Node,
+    pub(crate) exclusive: Option<Exclusive>,
+    pub(crate) prefix: String,
+    pub(crate) max_record_bytes: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl RedisStore {
+    /// Connects to a server with the default limits, so that a wrong address shows at start.
+    ///
+    /// Takes a URL (see [`RedisConfig::from_url`]) or a [`RedisConfig`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]
+    pub async fn connect<C>(config: C) -> Result<Self, ConnectError>
+    where
+        C: TryInto<RedisConfig>,
+        C::Error: Into<RedisConfigError>,
+    {
+        Self::builder(config).connect().await
+    }
+
+    /// Begins a store with other limits.
+    ///
+    /// Takes a URL (see [`RedisConfig::from_url`]) or a [`RedisConfig`]. A URL that is not valid is
+    /// reported at the end of the chain.
+    pub fn builder<C>(config: C) -> RedisStoreBuilder
+    where
+        C: TryInto<RedisConfig>,
+        C::Error: Into<RedisConfigError>,
+    {
+        RedisStoreBuilder::new(config.try_into().map_err(Into::into))
+    }
+
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    pub(crate) async fn connect_now(&self) -> Result<(), StoreError> {
+        self.shared.node.connect().await
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("node", &self.shared.node)
+            .field("prefix", &self.shared.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SessionStore for RedisStore {
+    async fn load(&self, id: SessionId, _: Freshness) -> Result<Load, StoreError> {
+        let mut get = redis::cmd("GET");
+        get.arg(self.key(id));
+        match self.shared.node.call(Request::Command(&get)).await? {
+            Value::Nil => Ok(Load::Absent),
+            Value::BulkString(stored) => {
+                let record = self.decode(id, stored)?;
+                Ok(Load::judge(record, self.shared.clock.now()))
+            }
+            _ => Err(unexpected_reply()),
+        }
+    }
+
+    async fn create(&self, record: Record) -> Result<Create, StoreError> {
+        let stored = self.encode(&record)?;
+        let ttl = ttl_millis(record.lease_end(), self.shared.clock.now());
+        let request = Request::Script {
+            script: &script::CREATE,
+            key: &self.key(record.id()),
+            arguments: &[&stored, ttl.as_bytes()],
+        };
+        match self.shared.node.call(request).await? {
+            Value::Int(1) => Ok(Create::Created),
+            Value::Int(0) => Ok(Create::Exists),
+            _ => Err(unexpected_reply()),
+        }
+    }
+
+    async fn commit(&self, expected: Version, record: Record) -> Result<Commit, StoreError> {
+        let stored = self.encode(&record)?;
+        let now = self.shared.clock.now();
+        let ttl = ttl_millis(record.lease_end(), now);
+        let request = Request::Script {
+            script: &script::COMMIT,
+            key: &self.key(record.id()),
+            arguments: &[
+                &version_bytes(expected),
+                &stored,
+                &time_bytes(now),
+                ttl.as_bytes(),
+            ],
+        };
+        match self.shared.node.call(request).await? {
+            Value::Int(1) => Ok(Commit::Stored),
+            Value::Nil => Ok(Commit::Gone),
+            Value::BulkString(current) => {
+                let current = self.decode(record.id(), current)?;
+                Ok(Commit::Conflict(Box::new(current)))
+            }
+            _ => Err(unexpected_reply()),
+        }
+    }
+
+    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
+        let request = Request::Script {
+            script: &script::RENEW,
+            key: &self.key(id),
+            arguments: &[
+                id.as_bytes(),
+                &time_bytes(lease_end),
+                &time_bytes(self.shared.clock.now()),
+            ],
+        };
+        match self.shared.node.call(request).await? {
+            Value::Nil => Ok(Renewal::Gone),
+            Value::BulkString(version) => version_from(&version)
+                .map(Renewal::Renewed)
+                .ok_or_else(unexpected_reply),
+            _ => Err(unexpected_reply()),
+        }
+    }
+
+    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+        let key = self.key(id);
+        if let Some(exclusive) = &self.shared.exclusive {
+            return exclusive.delete(&key).await;
+        }
+        // Not UNLINK: it frees memory on another thread, which pays only for values of many parts.
+        let mut del = redis::cmd("DEL");
+        del.arg(key);
+        match self.shared.node.call(Request::Command(&del)).await? {
+            Value::Int(_) => Ok(()),
+            _ => Err(unexpected_reply()),
+        }
+    }
+}
+
+impl RedisStore {
+    /// One key per session, so also one slot of a cluster.
+    fn key(&self, id: SessionId) -> String {
+        format!("{}:{}", self.shared.prefix, id.as_uuid())
+    }
+
+    fn encode(&self, record: &Record) -> Result<Bytes, StoreError> {
+        self.check_size(record.encoded_len())?;
+        Ok(record.encode())
+    }
+
+    fn decode(&self, id: SessionId, stored: Vec<u8>) -> Result<Record, StoreError> {
+        self.check_size(stored.len())?;
+        let record = Record::decode(stored.into())
+            .map_err(|error| StoreError::with_source(StoreErrorKind::Corrupt, error))?;
+        // Whatever mixed the replies up, be it a driver or a proxy: nobody gets another's session.
+        if record.id() != id {
+            let mixed_up = "the record is another session's";
+            return Err(StoreError::with_source(StoreErrorKind::Corrupt, mixed_up));
+        }
+        Ok(record)
+    }
+
+    fn check_size(&self, bytes: usize) -> Result<(), StoreError> {
+        if bytes > self.shared.max_record_bytes {
+            return Err(StoreError::new(StoreErrorKind::TooLarge));
+        }
+        Ok(())
+    }
+}
+
+/// The rest of a lease, which is when Redis may collect the key.
+///
+/// Relative, so that it does not matter whether the server's clock agrees with ours. At least 5 s: a
+/// session that ends within milliseconds is to be judged by the times in its record, which does not
+/// work if it vanishes while its requests are still on their way. At most 2^52, since Redis adds the
+/// present to it in 64 bits. `renew.lua` has the same bounds.
+fn ttl_millis(lease_end: Timestamp, now: Timestamp) -> String {
+    let left = lease_end.since(now).as_millis();
+    left.clamp(5000, 1 << 52).to_string()
+}
+
+fn time_bytes(time: Timestamp) -> [u8; 8] {
+    time.as_millis().to_be_bytes()
+}
+
+fn version_bytes(version: Version) -> [u8; 16] {
+    (u128::from(version.counter()) << 64 | u128::from(version.tag())).to_be_bytes()
+}
+
+fn version_from(bytes: &[u8]) -> Option<Version> {
+    let (counter, tag) = bytes.split_first_chunk()?;
+    let version = Version::new(
+        u64::from_be_bytes(*counter),
+        u64::from_be_bytes(tag.try_into().ok()?),
+    );
+    Some(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_survives_the_form_that_scripts_compare() {
+        let version = Version::new(0x0102_0304_0506_0708, u64::MAX - 1);
+        let bytes = version_bytes(version);
+        assert_eq!(bytes[..8], [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(version_from(&bytes), Some(version));
+        assert_eq!(version_from(&bytes[1..]), None);
+    }
+
+    #[test]
+    fn a_time_to_live_is_the_rest_of_the_lease_within_bounds() {
+        let at = Timestamp::from_millis;
+        assert_eq!(ttl_millis(at(9000), at(2000)), "7000");
+        assert_eq!(ttl_millis(at(2001), at(2000)), "5000");
+        assert_eq!(ttl_millis(at(2000), at(9000)), "5000");
+        assert_eq!(ttl_millis(at(u64::MAX), at(0)), (1_u64 << 52).to_string());
+    }
+}

@@ -1,0 +1,17 @@
+//! The store against real Redis servers, which the tests start, stop and kill.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what the helpers of tests come upon is the tests' failure, too"
+)]
+
+mod commands;
+mod conformance;
+mod connections;
+mod memory;
+mod oracle;
+mod replication;
+mod silence;
+mod support;
+#[cfg(feature = "tls")]
+mod tls;
