@@ -96,6 +96,11 @@ impl State {
         }
     }
 
+    /// Whether another request has ended the session meanwhile.
+    pub(super) const fn has_ended(&self) -> bool {
+        matches!(self.standing, Standing::Ended)
+    }
+
     /// The draft, if it may still be changed.
     pub(crate) fn draft_mut(&mut self) -> Result<&mut Draft, SessionError> {
         if self.is_sealed {

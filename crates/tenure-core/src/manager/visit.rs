@@ -158,13 +158,12 @@ impl Visit {
     /// Reads the session anew from the primary and puts the request's changes on top.
     pub(crate) async fn refresh(&self) -> Result<(), SessionError> {
         let _turn = self.committing.lock().await;
-        let Some((id, seen)) = self
-            .state
-            .lock()
-            .held()
-            .map(|record| (record.id(), record.version()))
-        else {
-            return Ok(());
+        let (id, seen) = match &*self.state.lock() {
+            state if state.has_ended() => return Err(SessionError::Gone),
+            state => match state.held() {
+                Some(record) => (record.id(), record.version()),
+                None => return Ok(()),
+            },
         };
         let Load::Found(record) = self.core().load(id, Freshness::Latest).await? else {
             return Err(self.state.lock().lose(SessionError::Gone));
