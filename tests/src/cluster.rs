@@ -102,6 +102,16 @@ impl Cluster {
         }
     }
 
+    /// Takes a session out of the store, behind the managers' backs.
+    ///
+    /// # Panics
+    ///
+    /// If the store fails.
+    pub async fn forget(&self, id: SessionId) {
+        let store = self.gates(0).inner();
+        store.delete(id).await.expect("a deletion");
+    }
+
     /// Puts a record in the place of whatever is stored of its session: an older one, as after a
     /// failover to a replica that was behind.
     ///
@@ -109,9 +119,9 @@ impl Cluster {
     ///
     /// If the store fails.
     pub async fn put_back(&self, record: Record) {
-        let store = self.gates(0).inner();
-        store.delete(record.id()).await.expect("a deletion");
-        let created = store.create(record).await.expect("a creation");
+        self.forget(record.id()).await;
+        let created = self.gates(0).inner().create(record).await;
+        let created = created.expect("a creation");
         assert_eq!(created, Create::Created);
     }
 }

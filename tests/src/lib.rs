@@ -5,8 +5,8 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::missing_panics_doc,
     clippy::panic,
-    clippy::unwrap_used,
     reason = "test support: a surprise is a failed test"
 )]
 

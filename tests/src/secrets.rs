@@ -10,17 +10,21 @@ use base64::{
 use crate::CookieParts;
 
 /// Byte strings that must appear nowhere, in every form in which a program might print them.
-#[derive(Default)]
 pub struct Secrets {
     /// By their first bytes, so that a search costs one look-up per position, however many there are.
     needles: HashMap<[u8; PREFIX], Vec<(&'static str, Vec<u8>)>>,
+    /// Which hashes of first bytes there are, so that most positions do not even cost that.
+    hashes: Vec<bool>,
 }
 
 impl Secrets {
     /// Nothing to look for, so far.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            needles: HashMap::new(),
+            hashes: vec![false; 1 << HASH_BITS],
+        }
     }
 
     /// Adds a cookie's value, its secret and its code.
@@ -57,21 +61,26 @@ impl Secrets {
     #[must_use]
     pub fn find_in(&self, text: impl AsRef<[u8]>) -> Option<Leak> {
         let text = text.as_ref();
-        for (at, window) in text.windows(PREFIX).enumerate() {
-            let prefix: [u8; PREFIX] = window.try_into().expect("a window's length");
-            let needles = self.needles.get(&prefix).into_iter().flatten();
-            for (what, needle) in needles {
-                if text[at..].starts_with(needle) {
-                    let line = text[..at].iter().rposition(|byte| *byte == b'\n');
-                    let from = line.map_or(0, |end| end + 1);
-                    let rest = text[at..].iter().position(|byte| *byte == b'\n');
-                    let to = rest.map_or(text.len(), |length| at + length);
-                    let around = String::from_utf8_lossy(&text[from..to]).into_owned();
-                    return Some(Leak { what, around });
-                }
+        let mut at = 0;
+        while let Some(prefix) = text.get(at..).and_then(<[u8]>::first_chunk) {
+            if self.hashes[hash(prefix)]
+                && let Some(what) = self.find_at(&text[at..], prefix)
+            {
+                let from = text[..at].iter().rposition(|byte| *byte == b'\n');
+                let to = text[at..].iter().position(|byte| *byte == b'\n');
+                let line =
+                    &text[from.map_or(0, |end| end + 1)..to.map_or(text.len(), |to| at + to)];
+                let around = String::from_utf8_lossy(line).into_owned();
+                return Some(Leak { what, around });
             }
+            at += 1;
         }
         None
+    }
+
+    fn find_at(&self, text: &[u8], prefix: &[u8; PREFIX]) -> Option<&'static str> {
+        let mut needles = self.needles.get(prefix)?.iter();
+        needles.find_map(|(what, needle)| text.starts_with(needle).then_some(*what))
     }
 
     fn add_bytes(&mut self, what: &'static str, bytes: &[u8]) {
@@ -90,10 +99,17 @@ impl Secrets {
 
     fn add(&mut self, what: &'static str, needle: &[u8]) {
         let prefix = needle.first_chunk().expect("a needle of 12 bytes or more");
+        self.hashes[hash(prefix)] = true;
         let needles = self.needles.entry(*prefix).or_default();
         if !needles.iter().any(|(_, known)| known == needle) {
             needles.push((what, needle.to_vec()));
         }
+    }
+}
+
+impl Default for Secrets {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -113,7 +129,17 @@ pub struct Leak {
     pub around: String,
 }
 
+/// Mixes the first bytes of a needle. Nobody chooses them to collide.
+fn hash(prefix: &[u8; PREFIX]) -> usize {
+    let (first, last) = (prefix[..8].try_into(), prefix[4..].try_into());
+    let mixed = u64::from_le_bytes(first.expect("8 bytes"))
+        ^ u64::from_le_bytes(last.expect("8 bytes")).rotate_left(29);
+    let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS);
+    usize::try_from(mixed).expect("fewer bits than a pointer has")
+}
+
 const PREFIX: usize = 12;
+const HASH_BITS: u32 = 22;
 
 #[cfg(test)]
 mod tests {

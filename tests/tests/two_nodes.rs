@@ -1,6 +1,4 @@
 //! Two processes behind one Redis: what concurrent requests of one visitor keep.
-//!
-//! The figures that other session crates reach in the same tests stand in README.md.
 
 use std::{collections::HashSet, net::SocketAddr};
 

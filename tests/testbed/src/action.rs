@@ -16,12 +16,14 @@ pub(crate) enum Action {
     Keys,
     Login { user: String },
     Logout,
+    LogoutBoom,
     Rotate,
     WhoAmI,
     Boom,
     Version,
     Fill { bytes: usize },
     Public,
+    Cookies,
 }
 
 /// A route's answer.
@@ -29,6 +31,7 @@ pub(crate) enum Action {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) cache_control: Option<&'static str>,
+    pub(crate) cookies: &'static [&'static str],
     pub(crate) body: String,
 }
 
@@ -51,6 +54,7 @@ impl Action {
             "keys" => Self::Keys,
             "login" => Self::Login { user: segment()? },
             "logout" => Self::Logout,
+            "logout-boom" => Self::LogoutBoom,
             "rotate" => Self::Rotate,
             "whoami" => Self::WhoAmI,
             "boom" => Self::Boom,
@@ -59,6 +63,7 @@ impl Action {
                 bytes: segment()?.parse().ok()?,
             },
             "public" => Self::Public,
+            "cookies" => Self::Cookies,
             _ => return None,
         };
         segments.next().is_none().then_some(action)
@@ -70,10 +75,14 @@ impl Action {
         session: &Session,
         pause: Duration,
     ) -> Result<Reply, SessionError> {
-        let cache_control = matches!(self, Self::Public).then_some("public, max-age=60");
+        let cache_control = matches!(self, Self::Public).then_some(PUBLIC);
+        let cookies: &[_] = match self {
+            Self::Cookies => &["theme=dark; Path=/", "session=the-application's; Path=/"],
+            _ => &[],
+        };
         let body = match self {
             Self::Read | Self::Public => count(session)?.to_string(),
-            Self::Incr => {
+            Self::Incr | Self::Cookies => {
                 let count = increment(session)?;
                 sleep(pause).await;
                 count.to_string()
@@ -107,6 +116,13 @@ impl Action {
                 session.destroy()?;
                 "logged out".to_owned()
             }
+            Self::LogoutBoom => {
+                session.destroy()?;
+                return Ok(Reply {
+                    status: 500,
+                    ..Reply::text("boom".to_owned())
+                });
+            }
             Self::Rotate => {
                 sleep(pause).await;
                 session.rotate()?;
@@ -139,16 +155,26 @@ impl Action {
         };
         Ok(Reply {
             cache_control,
+            cookies,
             ..Reply::text(body)
         })
     }
 }
 
 impl Reply {
+    /// An answer that has nothing to do with the session, and that everybody may keep.
+    pub(crate) fn asset() -> Self {
+        Self {
+            cache_control: Some(PUBLIC),
+            ..Self::text("asset".to_owned())
+        }
+    }
+
     pub(crate) const fn text(body: String) -> Self {
         Self {
             status: 200,
             cache_control: None,
+            cookies: &[],
             body,
         }
     }
@@ -174,3 +200,5 @@ async fn sleep(pause: Duration) {
 }
 
 const COUNT: Key<u64> = Key::new("count");
+
+const PUBLIC: &str = "public, max-age=60";

@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     Router,
     extract::{Path, Query},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -17,17 +17,21 @@ use crate::action::{Action, Reply};
 pub(crate) fn router(sessions: SessionManager) -> Router {
     Router::new()
         .route("/plain", get(|| async { "plain" }))
+        .route("/asset", get(|| async { Reply::asset() }))
+        .route("/headers", get(headers))
         .route("/read", fixed(Action::Read))
         .route("/incr", fixed(Action::Incr))
         .route("/incr-now", fixed(Action::IncrNow))
         .route("/incr-naive", fixed(Action::IncrNaive))
         .route("/keys", fixed(Action::Keys))
         .route("/logout", fixed(Action::Logout))
+        .route("/logout-boom", fixed(Action::LogoutBoom))
         .route("/rotate", fixed(Action::Rotate))
         .route("/whoami", fixed(Action::WhoAmI))
         .route("/boom", fixed(Action::Boom))
         .route("/version", fixed(Action::Version))
         .route("/public", fixed(Action::Public))
+        .route("/cookies", fixed(Action::Cookies))
         .route("/set/{key}/{value}", get(set))
         .route("/get/{key}", get(read))
         .route("/login/{user}", get(login))
@@ -67,6 +71,10 @@ async fn fill(Path(bytes): Path<usize>, pause: Query<Pause>, session: Session) -
     perform(Action::Fill { bytes }, pause, session).await
 }
 
+async fn headers(fields: HeaderMap) -> String {
+    format!("{fields:?}")
+}
+
 async fn perform(action: Action, Query(pause): Query<Pause>, session: Session) -> Outcome {
     Ok(action
         .perform(&session, Duration::from_millis(pause.ms))
@@ -81,6 +89,11 @@ impl IntoResponse for Reply {
             response
                 .headers_mut()
                 .insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
+        }
+        for cookie in self.cookies {
+            response
+                .headers_mut()
+                .append(header::SET_COOKIE, HeaderValue::from_static(cookie));
         }
         response
     }

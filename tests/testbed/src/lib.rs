@@ -18,6 +18,10 @@
 //! | `/version` | prints the session's version counter, 0 without a session |
 //! | `/fill/{bytes}` | inserts that many random bytes under `blob` |
 //! | `/public` | reads `count` and answers with `Cache-Control: public` |
+//! | `/logout-boom` | destroys, then answers 500 |
+//! | `/asset` | never touches the session and answers with `Cache-Control: public` |
+//! | `/cookies` | as `/incr`, and sets two cookies of its own: `theme`, and one with the session's name |
+//! | `/headers` | prints the request's header fields as `Debug` does, as a log would |
 
 mod action;
 mod axum_app;

@@ -36,6 +36,12 @@ async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
     if path == "/plain" {
         return Ok(Response::new("plain".into()));
     }
+    if path == "/asset" {
+        return Ok(response(Reply::asset()));
+    }
+    if path == "/headers" {
+        return Ok(Response::new(format!("{:?}", request.headers()).into()));
+    }
     let (Some(action), Some(handle)) = (
         Action::parse(path),
         request.extensions().get::<SessionHandle>(),
@@ -69,6 +75,11 @@ fn response(reply: Reply) -> Response<Full<Bytes>> {
         response
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
+    }
+    for cookie in reply.cookies {
+        response
+            .headers_mut()
+            .append(header::SET_COOKIE, HeaderValue::from_static(cookie));
     }
     response
 }
