@@ -33,7 +33,7 @@ impl IntoResponse for SessionError {
     fn into_response(self) -> Response {
         // The manager reports faults of the store; a mistake in the program shows nowhere else.
         if self.status() == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(target: "tenure", event = "session_misused", "{self}");
+            tenure_core::report_misuse(&self);
         }
         self.status().into_response()
     }

@@ -51,10 +51,15 @@ pub use self::{
     extract::{Session, SessionHandle},
     stored::Stored,
 };
+/// Why a request's changes were not committed, as [`SessionLayer::on_refusal`] is told.
+#[doc(no_inline)]
+pub use tenure_core::SessionError as Refusal;
 #[doc(no_inline)]
 pub use tenure_core::{
-    CookieConfig, Key, KeyRing, Lifetimes, MemoryStore, OnConflict, OnHistoryLoss, Principal,
-    SameSite, SessionData, SessionManager, SessionStore, StoreError, Version,
+    Clock, CookieConfig, CookieConfigBuilder, CookieConfigError, InvalidPrincipal, Key, KeyError,
+    KeyRing, Lifetimes, LifetimesError, MemoryStore, MemoryStoreBuilder, OnConflict, OnHistoryLoss,
+    Principal, SameSite, SessionData, SessionId, SessionManager, SessionManagerBuilder,
+    SessionManagerError, SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
 };
 #[doc(no_inline)]
 pub use tenure_tower::SessionLayer;

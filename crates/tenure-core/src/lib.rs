@@ -21,7 +21,8 @@
 //! and, where a session is concerned, a field `session`: a keyed hash of its id. `session_created`,
 //! `session_rotated`, `principal_bound`, `session_destroyed`, `session_expired` at the level info;
 //! `unknown_session`, `cookie_refused`, `cookie_ambiguous`, `secret_superseded` as warnings;
-//! `version_fork`, `store_rollback`, `id_collision`, `commit_contended`, `store_failed` as errors;
+//! `version_fork`, `store_rollback`, `id_collision`, `commit_contended`, `store_failed`,
+//! `session_misused` (a mistake in the program, answered with 500) as errors;
 //! `commit_conflict` for debugging. No event holds an id, a secret, a user's name or a value.
 
 mod clock;
@@ -39,7 +40,10 @@ pub use self::{
         needs_vary_cookie, private_cache_control,
     },
     entropy::{Entropy, EntropyError, OsEntropy},
-    manager::{Finish, OnHistoryLoss, SessionManager, SessionManagerBuilder, SessionManagerError},
+    manager::{
+        Finish, OnHistoryLoss, SessionManager, SessionManagerBuilder, SessionManagerError,
+        report_misuse,
+    },
     model::{
         AnyKey, DecodeError, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes, LifetimesError,
         Lineage, Principal, RECORD_HEADER_BYTES, Record, Relation, SecretHash, SessionId,

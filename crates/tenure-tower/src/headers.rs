@@ -76,6 +76,8 @@ mod tests {
             headers.append(SET_COOKIE, HeaderValue::from_static(cookie));
         }
         apply(finish(Some("session=new; Path=/")), "session", &mut headers);
+        let ours = headers.get_all(SET_COOKIE).iter().next_back();
+        assert!(ours.is_some_and(HeaderValue::is_sensitive));
         let cookies: Vec<_> = texts(&headers, &SET_COOKIE).collect();
         assert_eq!(cookies, ["theme=dark", "session2=x", "session=new; Path=/"]);
     }

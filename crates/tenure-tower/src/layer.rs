@@ -1,4 +1,5 @@
-use tenure_core::SessionManager;
+use http::Response;
+use tenure_core::{SessionError, SessionManager};
 use tower_layer::Layer;
 
 use crate::{EmptyBody, SessionService};
@@ -27,11 +28,11 @@ impl<R> SessionLayer<R> {
     ///
     /// ```
     /// use http::Response;
-    /// use tenure_core::{SessionError, SessionManager};
+    /// use tenure_core::SessionManager;
     /// use tenure_tower::SessionLayer;
     ///
     /// # fn layer(sessions: SessionManager) {
-    /// let layer = SessionLayer::new(sessions).on_refusal(|refusal: &SessionError| {
+    /// let layer = SessionLayer::new(sessions).on_refusal(|refusal| {
     ///     let mut response = Response::new(format!("please try again: {refusal}"));
     ///     *response.status_mut() = refusal.status().try_into().unwrap();
     ///     response
@@ -40,7 +41,10 @@ impl<R> SessionLayer<R> {
     /// # }
     /// ```
     #[must_use]
-    pub fn on_refusal<F>(self, refusal: F) -> SessionLayer<F> {
+    pub fn on_refusal<F, B>(self, refusal: F) -> SessionLayer<F>
+    where
+        F: Fn(&SessionError) -> Response<B>,
+    {
         SessionLayer {
             manager: self.manager,
             refusal,

@@ -1,6 +1,9 @@
 use std::task::{Context, Poll};
 
-use http::{Request, Response, header};
+use http::{
+    HeaderMap, Request, Response,
+    header::{self, Entry},
+};
 use tenure_core::SessionManager;
 use tower_service::Service;
 
@@ -43,6 +46,7 @@ where
         // right here: no clone of it, which might not be ready.
         let cookies = request.headers().get_all(header::COOKIE);
         let handle = self.manager.open(cookies);
+        hide_cookies(request.headers_mut());
         request.extensions_mut().insert(handle.clone());
         ResponseFuture::new(
             self.inner.call(request),
@@ -50,5 +54,14 @@ where
             self.manager.clone(),
             self.refusal.clone(),
         )
+    }
+}
+
+/// Keeps cookies out of what the application logs of its requests, and of HTTP/2's compression tables.
+fn hide_cookies(headers: &mut HeaderMap) {
+    if let Entry::Occupied(mut cookies) = headers.entry(header::COOKIE) {
+        for value in cookies.iter_mut() {
+            value.set_sensitive(true);
+        }
     }
 }

@@ -72,8 +72,7 @@ const UNLOCKED: Key<bool> = Key::new("unlocked").in_namespace("admin");
 
 fn app(sessions: SessionManager) -> Router {
     // What could not be committed is answered by the layer, everything else by `Problem`.
-    let sessions = SessionLayer::new(sessions)
-        .on_refusal(|refusal: &tenure_core::SessionError| explain(refusal.status()));
+    let sessions = SessionLayer::new(sessions).on_refusal(|refusal| explain(refusal.status()));
     Router::new()
         .route("/", get(home))
         .route("/login", post(log_in))

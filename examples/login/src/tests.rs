@@ -162,10 +162,8 @@ async fn of_two_who_replace_the_name_that_they_read_one_is_told_to_look_again() 
         }
     };
     let slow = Router::new().route("/slow", post(slow_rename));
-    let slow = slow.layer(
-        SessionLayer::new(sessions.clone())
-            .on_refusal(|refusal: &tenure_core::SessionError| explain(refusal.status())),
-    );
+    let slow = slow
+        .layer(SessionLayer::new(sessions.clone()).on_refusal(|refusal| explain(refusal.status())));
     let mut one = Visitor {
         app: app(sessions).merge(slow),
         cookie: None,

@@ -12,6 +12,7 @@ use std::{fmt, sync::Arc};
 
 pub use self::{
     builder::{OnHistoryLoss, SessionManagerBuilder, SessionManagerError},
+    events::report_misuse,
     visit::Finish,
 };
 pub(crate) use self::{core::Core, visit::Visit};

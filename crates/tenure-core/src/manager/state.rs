@@ -200,23 +200,23 @@ impl State {
         rotated: Option<SessionSecret>,
     ) -> Result<(), SessionError> {
         let Settled { record, view } = settled;
-        self.draft.settle(view.clone())?;
-        let Standing::Holder(holding) = &mut self.standing else {
-            return Ok(());
-        };
-        if let Some(secret) = rotated {
-            holding.secret = secret;
+        if let Standing::Holder(holding) = &mut self.standing {
+            if let Some(secret) = rotated {
+                holding.secret = secret;
+            }
+            if holding.secret.hash() == record.secret_hash() {
+                holding.is_exact = view == *record.values();
+                holding.record = record.with_values(view.clone());
+                holding.is_cookie_due = true;
+            } else {
+                // Another request of the same commit replaced the secret. Ours is written all the
+                // same, but the cookie is for the other one to send.
+                self.standing = terms.superseded_by(&record);
+            }
         }
-        if holding.secret.hash() != record.secret_hash() {
-            // Another request of the same commit replaced the secret. Ours is written all the same,
-            // but the cookie is for the other one to send.
-            self.standing = terms.superseded_by(&record);
-            return Ok(());
-        }
-        holding.is_exact = view == *record.values();
-        holding.record = record.with_values(view);
-        holding.is_cookie_due = true;
-        Ok(())
+        // Last, since later changes of the request may fail on the new values: what was committed
+        // is committed, and the cookie has to say so.
+        self.draft.settle(view)
     }
 
     /// Takes in the outcome of a commit that failed.
@@ -239,12 +239,12 @@ impl State {
         record: Record,
         secret: SessionSecret,
     ) -> Result<(), SessionError> {
-        self.draft.settle(record.values().clone())?;
+        let values = record.values().clone();
         self.standing = Standing::holder(record, secret, false);
         if let Standing::Holder(holding) = &mut self.standing {
             holding.is_cookie_due = true;
         }
-        Ok(())
+        self.draft.settle(values)
     }
 
     pub(super) fn refresh(&mut self, record: Record) -> Result<(), SessionError> {

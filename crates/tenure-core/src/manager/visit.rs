@@ -36,7 +36,7 @@ enum Presented {
 }
 
 /// What a response needs besides what the application put into it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 #[must_use = "the response must carry the cookie, and a refusal must replace it"]
 pub struct Finish {
@@ -248,6 +248,9 @@ impl Visit {
         let is_failure = status >= 500;
         self.state.lock().seal(is_failure);
         let refusal = self.commit().await.err();
+        if let Some(error) = refusal.as_ref().filter(|error| error.status() == 500) {
+            events::report_misuse(error);
+        }
         let may_look = refusal.is_none() && !is_failure;
         Finish {
             refusal,
@@ -286,6 +289,16 @@ impl Visit {
 
     fn core(&self) -> &Core {
         &self.manager.core
+    }
+}
+
+impl fmt::Debug for Finish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finish")
+            .field("refusal", &self.refusal)
+            .field("set_cookie", &self.set_cookie.as_ref().map(|_| ".."))
+            .field("is_personal", &self.is_personal)
+            .finish()
     }
 }
 

@@ -49,15 +49,15 @@ pub enum SessionError {
         source: Arc<dyn Error + Send + Sync>,
     },
     /// A stored value is not of the type that was asked for. 500.
-    ///
-    /// The source may quote the value; do not log it where user data must not appear.
-    #[error("the session value {key:?} is not of the type that was asked for")]
+    #[error("the session value {key:?} is not a {expected}: {reason}")]
     #[non_exhaustive]
     Decode {
         /// The value's name.
         key: String,
-        /// What the decoder said.
-        source: Arc<dyn Error + Send + Sync>,
+        /// The type that was asked for.
+        expected: &'static str,
+        /// What does not fit, without anything of the value.
+        reason: String,
     },
     /// An update's closure panicked when it was replayed on a newer value. Nothing was written. 500.
     #[error("the update of the session value {key:?} panicked on a newer value")]

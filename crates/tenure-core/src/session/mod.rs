@@ -205,7 +205,10 @@ impl Session {
     }
 
     /// Logs somebody in: binds the session to them, replaces its secret, and starts both of its
-    /// clocks again. The values stay.
+    /// clocks again.
+    ///
+    /// The values stay, so that a visitor's basket survives the login. Call [`clear`](Self::clear)
+    /// first if somebody else may have been logged in before.
     ///
     /// # Security
     ///
@@ -214,7 +217,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Principal`] for a name that is empty or longer than 255 bytes;
+    /// [`SessionError::Principal`] for a name that is empty or longer than 255 bytes, which is
+    /// answered with 500: check raw input with [`Principal::new`] first.
     /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
     pub fn login(&self, principal: impl AsRef<str>) -> Result<(), SessionError> {
         let principal = Principal::new(principal)?;
