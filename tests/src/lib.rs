@@ -34,3 +34,8 @@ pub use self::{
     visitor::Visitor,
 };
 pub use tenure_testbed::Adapter;
+
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

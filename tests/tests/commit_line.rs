@@ -1,6 +1,11 @@
 //! The line of requests that commit to one session: what becomes of it when its head goes away, when
 //! the store loses replies, and when another node is always faster.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a story that meets a surprise has failed"
+)]
+
 use std::{future::Future, time::Duration};
 
 use tenure_core::{

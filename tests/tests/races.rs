@@ -3,6 +3,12 @@
 //! The slow request is sent first and waits 400 ms between loading and acting; the other one is
 //! completed in between.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a surprise is a failed test; the figures are for whoever runs it"
+)]
+
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use tenure_tests::{Answer, Browser, Cluster, Combination, for_every_combination};

@@ -1,5 +1,11 @@
 //! What handlers rely on, each read back by a second request.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a story that meets a surprise has failed"
+)]
+
 use std::time::Duration;
 
 use tenure_core::{

@@ -3,6 +3,12 @@
 //! Redis counts the commands inside a script besides the script itself. The store's scripts use
 //! other commands than its clients do, so the commands that were *sent* can be told apart.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a surprise is a failed test; the figures are for whoever runs it"
+)]
+
 use std::net::SocketAddr;
 
 use tenure_testing::RedisServer;

@@ -1,5 +1,7 @@
 //! A Redis that hangs, dies, comes back or loses replies, under processes that go on.
 
+#![expect(clippy::print_stdout, reason = "the figures are for whoever runs them")]
+
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},

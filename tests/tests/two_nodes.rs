@@ -1,5 +1,7 @@
 //! Two processes behind one Redis: what concurrent requests of one visitor keep.
 
+#![expect(clippy::print_stdout, reason = "the figures are for whoever runs them")]
+
 use std::{collections::HashSet, net::SocketAddr};
 
 use tenure_testing::RedisServer;
