@@ -102,7 +102,10 @@ fn stores(criterion: &mut Criterion) {
         bencher.iter(|| {
             let next = stored.next(stored.version().tag().wrapping_add(1));
             let outcome = done(store.commit(stored.version(), next.clone()));
-            assert_eq!(outcome.expect("a store in memory"), Commit::Stored);
+            assert_eq!(
+                outcome.expect("a store in memory"),
+                Commit::Stored(next.version())
+            );
             stored = next;
         });
     });

@@ -6,7 +6,9 @@ use tenure_core::{
     CookieConfig, Create, Freshness, KeyRing, Load, MemoryStore, Record, SessionId, SessionManager,
     SessionManagerBuilder, SessionStore,
 };
+use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
+use tenure_testbed::App;
 use tenure_testing::{CallLog, FaultyStore, ManualClock, RedisServer, SlowStore, SpyStore};
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -186,7 +188,7 @@ impl ClusterBuilder {
                 Backend::Memory => {
                     Backing::Memory(MemoryStore::builder().clock(clock.clone()).build())
                 }
-                Backend::Redis => Backing::Redis(RedisServer::start()),
+                Backend::Redis | Backend::NearCache => Backing::Redis(RedisServer::start()),
             },
             clock,
             _servers: JoinSet::new(),
@@ -194,14 +196,15 @@ impl ClusterBuilder {
         for index in 0..self.nodes {
             let store = match &cluster.backing {
                 Backing::Memory(store) => AnyStore::Memory(store.clone()),
-                Backing::Redis(server) => AnyStore::Redis(
-                    RedisStore::builder(server.url())
+                Backing::Redis(server) => {
+                    let store = RedisStore::builder(server.url())
                         .clock(cluster.clock.clone())
                         .deadline(self.deadline)
                         .connect()
                         .await
-                        .expect("a connection"),
-                ),
+                        .expect("a connection");
+                    self.on_redis(store, &cluster.clock)
+                }
             };
             let store = SpyStore::new(FaultyStore::new(SlowStore::new(store)));
             let manager = self.manager(store.clone(), index, &cluster.clock);
@@ -210,12 +213,20 @@ impl ClusterBuilder {
             cluster.nodes.push(Member { address, store });
             let adapter = self.combination.adapter;
             cluster._servers.spawn(async move {
-                tenure_testbed::serve(adapter, manager, listener)
+                tenure_testbed::serve(adapter, App::new(manager), listener)
                     .await
                     .expect("a server");
             });
         }
         cluster
+    }
+
+    fn on_redis(&self, store: RedisStore, clock: &ManualClock) -> AnyStore {
+        if self.combination.backend != Backend::NearCache {
+            return AnyStore::Redis(store);
+        }
+        let cache = NearCache::builder(store).clock(clock.clone());
+        AnyStore::NearCache(cache.build())
     }
 
     fn manager(

@@ -10,6 +10,8 @@ pub enum Backend {
     Memory,
     /// `RedisStore` on a server of the test's own.
     Redis,
+    /// The same, with a `NearCache` in each node.
+    NearCache,
 }
 
 /// One cell of the matrix.
@@ -41,8 +43,10 @@ macro_rules! for_every_combination {
     ($($story:ident),+ $(,)?) => {
         $crate::for_every_combination!(@ tower_on_memory, Tower, Memory, $($story),+);
         $crate::for_every_combination!(@ tower_on_redis, Tower, Redis, $($story),+);
+        $crate::for_every_combination!(@ tower_on_near_cache, Tower, NearCache, $($story),+);
         $crate::for_every_combination!(@ axum_on_memory, Axum, Memory, $($story),+);
         $crate::for_every_combination!(@ axum_on_redis, Axum, Redis, $($story),+);
+        $crate::for_every_combination!(@ axum_on_near_cache, Axum, NearCache, $($story),+);
     };
     (@ $combination:ident, $adapter:ident, $backend:ident, $($story:ident),+) => {
         mod $combination {

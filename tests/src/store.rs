@@ -1,9 +1,10 @@
-//! Either store, so that the doubles around it have one type.
+//! Any store, so that the doubles around it have one type.
 
 use tenure_core::{
     Commit, Create, Freshness, Load, MemoryStore, Record, Renewal, SessionId, SessionStore,
     StoreError, Timestamp, Version,
 };
+use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
 use tenure_testing::{FaultyStore, SlowStore, SpyStore};
 
@@ -18,6 +19,8 @@ pub enum AnyStore {
     Memory(MemoryStore),
     /// This node's own connection to the server that the nodes share.
     Redis(RedisStore),
+    /// The same, behind a cache.
+    NearCache(NearCache<RedisStore>),
 }
 
 impl SessionStore for AnyStore {
@@ -25,6 +28,7 @@ impl SessionStore for AnyStore {
         match self {
             Self::Memory(store) => store.load(id, freshness).await,
             Self::Redis(store) => store.load(id, freshness).await,
+            Self::NearCache(store) => store.load(id, freshness).await,
         }
     }
 
@@ -32,6 +36,7 @@ impl SessionStore for AnyStore {
         match self {
             Self::Memory(store) => store.create(record).await,
             Self::Redis(store) => store.create(record).await,
+            Self::NearCache(store) => store.create(record).await,
         }
     }
 
@@ -39,6 +44,7 @@ impl SessionStore for AnyStore {
         match self {
             Self::Memory(store) => store.commit(expected, record).await,
             Self::Redis(store) => store.commit(expected, record).await,
+            Self::NearCache(store) => store.commit(expected, record).await,
         }
     }
 
@@ -46,6 +52,7 @@ impl SessionStore for AnyStore {
         match self {
             Self::Memory(store) => store.renew(id, lease_end).await,
             Self::Redis(store) => store.renew(id, lease_end).await,
+            Self::NearCache(store) => store.renew(id, lease_end).await,
         }
     }
 
@@ -53,6 +60,7 @@ impl SessionStore for AnyStore {
         match self {
             Self::Memory(store) => store.delete(id).await,
             Self::Redis(store) => store.delete(id).await,
+            Self::NearCache(store) => store.delete(id).await,
         }
     }
 }

@@ -51,7 +51,7 @@ pub use self::{
     },
     session::{OnConflict, Session, SessionData, SessionError, SessionHandle},
     store::{
-        Commit, Create, Freshness, Load, MemoryStore, MemoryStoreBuilder, Renewal, SessionStore,
-        StoreError, StoreErrorKind,
+        Commit, Create, Fed, Feed, FeedListener, Freshness, Load, MemoryStore, MemoryStoreBuilder,
+        Renewal, SessionStore, StoreError, StoreErrorKind,
     },
 };

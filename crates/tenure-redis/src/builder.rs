@@ -5,8 +5,11 @@ use std::{sync::Arc, time::Duration};
 use tenure_core::{Clock, StoreError, SystemClock};
 
 use crate::{
-    RedisConfig, RedisConfigError, RedisStore, config::MAX_PREFIX_BYTES, exclusive::Exclusive,
-    node::Node, store::Shared,
+    RedisConfig, RedisConfigError, RedisStore,
+    config::MAX_PREFIX_BYTES,
+    exclusive::Exclusive,
+    node::{Node, NodeLimits},
+    store::Shared,
 };
 
 /// Sets a [`RedisStore`]'s limits and connects it.
@@ -149,11 +152,16 @@ impl RedisStoreBuilder {
         }
         let exclusive = (self.min_replicas > 0)
             .then(|| Exclusive::new(&client, self.min_replicas, self.deadline))
-            .transpose()?;
+            .transpose()?
+            .map(Arc::new);
+        let limits = NodeLimits {
+            deadline: self.deadline,
+            max_in_flight: self.max_in_flight,
+        };
         Ok(RedisStore::new(Shared {
-            node: Node::new(client, self.deadline, self.max_in_flight),
+            node: Arc::new(Node::new(client, limits, None)),
             exclusive,
-            prefix: self.prefix,
+            prefix: self.prefix.into(),
             max_record_bytes: self.max_record_bytes,
             clock: self.clock,
         }))

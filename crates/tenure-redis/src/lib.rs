@@ -67,6 +67,7 @@ mod link;
 mod node;
 mod script;
 mod store;
+mod tracking;
 
 pub use self::{
     builder::{ConnectError, RedisStoreBuilder},

@@ -20,6 +20,7 @@ use crate::{
     error::{Failure, unconnected},
     eviction,
     script::Request,
+    tracking::Tracking,
 };
 
 /// A multiplexed connection: every caller's requests are in flight on it at the same time.
@@ -36,19 +37,26 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Connects, and speaks up if the server may evict sessions.
+    /// Connects, begins tracking for a cache, and speaks up if the server may evict sessions.
     ///
     /// # Cancellation
     ///
     /// Dropping the future drops the half-made connection.
-    pub(crate) async fn connect(client: &Client, patience: Duration) -> Result<Self, StoreError> {
+    pub(crate) async fn connect(
+        client: &Client,
+        patience: Duration,
+        tracking: Option<&Tracking>,
+    ) -> Result<Self, StoreError> {
         let broken = Arc::new(AtomicBool::new(false));
-        let config = driver_config().set_push_sender(disconnect_listener(&broken));
+        let config = driver_config().set_push_sender(receiver(&broken, tracking));
         let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(unconnected)?;
         eviction::warn_if_sessions_may_be_evicted(&mut connection).await;
+        if let Some(tracking) = tracking {
+            tracking.begin(&mut connection).await?;
+        }
         Ok(Self {
             connection,
             broken,
@@ -138,15 +146,20 @@ pub(crate) fn driver_config() -> AsyncConnectionConfig {
         .set_pipeline_buffer_size(QUEUED_REQUESTS)
 }
 
-/// The driver sees the end of a connection even when no call is under way. Without this, the first
-/// call after it would have to find out, and could not tell whether it had been carried out.
-fn disconnect_listener(
+/// Takes what the server says unasked. The driver reports the end of a connection in the same way, even
+/// when no call is under way: without that, the first call after it would have to find out, and could
+/// not tell whether it had been carried out.
+fn receiver(
     broken: &Arc<AtomicBool>,
+    tracking: Option<&Tracking>,
 ) -> impl Fn(PushInfo) -> Result<(), Infallible> + Send + Sync + 'static {
-    let broken = Arc::clone(broken);
+    let (broken, tracking) = (Arc::clone(broken), tracking.cloned());
     move |push| {
         if push.kind == PushKind::Disconnection {
             broken.store(true, Ordering::Relaxed);
+        }
+        if let Some(tracking) = &tracking {
+            tracking.receive(&push);
         }
         Ok(())
     }

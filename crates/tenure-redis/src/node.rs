@@ -16,6 +16,7 @@ use crate::{
     error::{Failure, no_connection_in_time},
     link::Link,
     script::Request,
+    tracking::Tracking,
 };
 
 /// One address, one multiplexed connection.
@@ -27,9 +28,17 @@ use crate::{
 /// all callers share.
 pub(crate) struct Node {
     client: Client,
-    deadline: Duration,
+    limits: NodeLimits,
     in_flight: Semaphore,
+    tracking: Option<Tracking>,
     state: Mutex<State>,
+}
+
+/// How long a call may take, and how many may be under way at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodeLimits {
+    pub(crate) deadline: Duration,
+    pub(crate) max_in_flight: usize,
 }
 
 #[derive(Default)]
@@ -42,18 +51,24 @@ struct State {
 type Attempt = Shared<Pin<Box<dyn Future<Output = Result<Arc<Link>, StoreError>> + Send>>>;
 
 impl Node {
-    pub(crate) fn new(client: Client, deadline: Duration, max_in_flight: usize) -> Self {
+    pub(crate) fn new(client: Client, limits: NodeLimits, tracking: Option<Tracking>) -> Self {
         Self {
             client,
-            deadline,
-            in_flight: Semaphore::new(max_in_flight),
+            limits,
+            in_flight: Semaphore::new(limits.max_in_flight),
+            tracking,
             state: Mutex::default(),
         }
     }
 
+    /// Another connection to the same server, on which it tells of changes.
+    pub(crate) fn tracked(&self, tracking: Tracking) -> Self {
+        Self::new(self.client.clone(), self.limits, Some(tracking))
+    }
+
     /// Connects, unless there is a connection.
     pub(crate) async fn connect(&self) -> Result<(), StoreError> {
-        timeout(self.deadline, self.link())
+        timeout(self.limits.deadline, self.link())
             .await
             .unwrap_or_else(|_| Err(no_connection_in_time()))
             .map(drop)
@@ -70,9 +85,21 @@ impl Node {
         let _permit = self.in_flight.try_acquire().map_err(|_| {
             StoreError::with_source(StoreErrorKind::Unavailable, "too many calls are in flight")
         })?;
+        self.within_deadline(request).await
+    }
+
+    /// Shows that the connection is alive and that whatever the server has pushed by now has been
+    /// received. Does not count as a call in flight: a busy node is not to be taken for a silent one.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        let ping = redis::cmd("PING");
+        self.within_deadline(Request::Command(&ping)).await?;
+        Ok(())
+    }
+
+    async fn within_deadline(&self, request: Request<'_>) -> Result<Value, StoreError> {
         let mut sent = false;
         let answer = self.call_without_limit(request, &mut sent);
-        match timeout_at(Instant::now() + self.deadline, answer).await {
+        match timeout_at(Instant::now() + self.limits.deadline, answer).await {
             Ok(outcome) => outcome,
             Err(_) if sent => Err(StoreError::new(StoreErrorKind::TimedOut)),
             Err(_) => Err(no_connection_in_time()),
@@ -141,10 +168,13 @@ impl Node {
     /// An attempt runs as a task, so that callers who leave early cannot keep it from succeeding. The
     /// set owns the task and ends it when nobody holds the attempt any more.
     fn attempt(&self) -> Attempt {
-        let client = self.client.clone();
-        let (limit, patience) = (self.deadline, self.deadline / PATIENCE_PER_DEADLINE);
+        let (client, tracking) = (self.client.clone(), self.tracking.clone());
+        let (limit, patience) = (
+            self.limits.deadline,
+            self.limits.deadline / PATIENCE_PER_DEADLINE,
+        );
         let connecting = async move {
-            timeout(limit, Link::connect(&client, patience))
+            timeout(limit, Link::connect(&client, patience, tracking.as_ref()))
                 .await
                 .unwrap_or_else(|_| Err(no_connection_in_time()))
                 .map(Arc::new)

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use redis::Value;
 use tenure_core::{
-    Clock, Commit, Create, Freshness, Load, Record, Renewal, SessionId, SessionStore, StoreError,
-    StoreErrorKind, Timestamp, Version,
+    Clock, Commit, Create, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
+    SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
 };
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     exclusive::Exclusive,
     node::Node,
     script::{self, Request},
+    tracking::Tracking,
 };
 
 /// Keeps sessions in Redis 7.0 or later, or Valkey.
@@ -51,10 +52,11 @@ pub struct RedisStore {
     shared: Arc<Shared>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) node: Node,
-    pub(crate) exclusive: Option<Exclusive>,
-    pub(crate) prefix: String,
+    pub(crate) node: Arc<Node>,
+    pub(crate) exclusive: Option<Arc<Exclusive>>,
+    pub(crate) prefix: Arc<str>,
     pub(crate) max_record_bytes: usize,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -151,12 +153,14 @@ impl SessionStore for RedisStore {
             ],
         };
         match self.shared.node.call(request).await? {
-            Value::Int(1) => Ok(Commit::Stored),
             Value::Nil => Ok(Commit::Gone),
-            Value::BulkString(current) => {
-                let current = self.decode(record.id(), current)?;
-                Ok(Commit::Conflict(Box::new(current)))
-            }
+            Value::BulkString(reply) => match version_from(&reply) {
+                Some(version) => Ok(Commit::Stored(version)),
+                None => {
+                    let current = self.decode(record.id(), reply)?;
+                    Ok(Commit::Conflict(Box::new(current)))
+                }
+            },
             _ => Err(unexpected_reply()),
         }
     }
@@ -192,6 +196,21 @@ impl SessionStore for RedisStore {
             Value::Int(_) => Ok(()),
             _ => Err(unexpected_reply()),
         }
+    }
+
+    /// A handle with a connection of its own, so that what other handles of this process write is
+    /// told too.
+    fn feed(&self, listener: Arc<dyn FeedListener>) -> Option<Fed<Self>> {
+        let tracking = Tracking::new(listener, Arc::clone(&self.shared.prefix));
+        let node = Arc::new(self.shared.node.tracked(tracking.clone()));
+        let store = Self::new(Shared {
+            node: Arc::clone(&node),
+            ..(*self.shared).clone()
+        });
+        Some(Fed {
+            store,
+            feed: Arc::new(tracking.feed(node)),
+        })
     }
 }
 

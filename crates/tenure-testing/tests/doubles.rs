@@ -146,7 +146,7 @@ async fn a_fault_before_the_call_leaves_the_store_untouched() {
         assert_eq!(loaded(&store, &record).await, record);
     }
     let outcome = store.commit(record.version(), next.clone()).await.unwrap();
-    assert_eq!(outcome, Commit::Stored);
+    assert_eq!(outcome, Commit::Stored(next.version()));
     let failed = Outcome::Failed(StoreErrorKind::Unavailable);
     assert!(store.log().outcomes().contains(&(Verb::Commit, failed)));
 }

@@ -100,13 +100,13 @@ impl SessionStore for TableStore {
             return Ok(Commit::Gone);
         };
         if stored.lineage().contains(record.version()) {
-            return Ok(Commit::Stored);
+            return Ok(Commit::Stored(stored.version()));
         }
         if stored.version() != expected {
             return Ok(Commit::Conflict(Box::new(stored)));
         }
         table.insert(record.id(), encoded);
-        Ok(Commit::Stored)
+        Ok(Commit::Stored(record.version()))
     }
 
     async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {

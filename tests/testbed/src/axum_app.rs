@@ -10,12 +10,16 @@ use axum::{
     routing::get,
 };
 use serde::Deserialize;
-use tenure_axum::{Session, SessionError, SessionLayer, SessionManager};
+use tenure_axum::{Session, SessionError, SessionLayer};
 
-use crate::action::{Action, Reply};
+use crate::{
+    App,
+    action::{Action, Reply},
+};
 
-pub(crate) fn router(sessions: SessionManager) -> Router {
+pub(crate) fn router(App { sessions, stats }: App) -> Router {
     Router::new()
+        .route("/stats", get(|| async move { stats.json() }))
         .route("/plain", get(|| async { "plain" }))
         .route("/asset", get(|| async { Reply::asset() }))
         .route("/headers", get(headers))

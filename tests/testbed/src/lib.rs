@@ -21,15 +21,18 @@
 //! | `/logout-boom` | destroys, then answers 500 |
 //! | `/asset` | never touches the session and answers with `Cache-Control: public` |
 //! | `/cookies` | as `/incr`, and sets two cookies of its own: `theme`, and one with the session's name |
+//! | `/stats` | prints what the near cache has done, as JSON; `null` without one |
 //! | `/headers` | prints the request's header fields as `Debug` does, as a log would |
 
 mod action;
+mod app;
 mod axum_app;
 mod node;
 mod options;
 mod tower_app;
 
 pub use self::{
+    app::App,
     node::{Adapter, serve},
     options::run,
 };

@@ -1,9 +1,8 @@
 use std::io;
 
-use tenure_core::SessionManager;
 use tokio::net::TcpListener;
 
-use crate::{axum_app, tower_app};
+use crate::{App, axum_app, tower_app};
 
 /// What stands between the routes and the session manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -20,14 +19,10 @@ pub enum Adapter {
 /// # Errors
 ///
 /// An [`io::Error`] if the listener fails.
-pub async fn serve(
-    adapter: Adapter,
-    sessions: SessionManager,
-    listener: TcpListener,
-) -> io::Result<()> {
+pub async fn serve(adapter: Adapter, app: App, listener: TcpListener) -> io::Result<()> {
     match adapter {
         Adapter::Axum => {
-            let app = axum_app::router(sessions);
+            let app = axum_app::router(app);
             axum::serve(
                 axum::serve::ListenerExt::tap_io(listener, |stream| {
                     // Small answers on kept connections would otherwise wait for acknowledgements.
@@ -37,6 +32,6 @@ pub async fn serve(
             )
             .await
         }
-        Adapter::Tower => tower_app::serve(sessions, listener).await,
+        Adapter::Tower => tower_app::serve(app, listener).await,
     }
 }

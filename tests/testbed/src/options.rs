@@ -1,11 +1,12 @@
 use std::{error::Error, net::SocketAddr, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use tenure_core::{CookieConfig, KeyRing, MemoryStore, SessionManager, SessionManagerBuilder};
+use tenure_core::{CookieConfig, KeyRing, MemoryStore, SessionManager, SessionStore};
+use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
 use tokio::net::TcpListener;
 
-use crate::{Adapter, serve};
+use crate::{Adapter, App, serve};
 
 /// One app with the same routes on every adapter, for integration tests, benchmarks and black-box
 /// checks.
@@ -20,6 +21,12 @@ struct Options {
     /// The Redis server, for `--store redis`.
     #[arg(long, default_value = "redis://127.0.0.1:6379")]
     redis: String,
+    /// Keeps sessions in the process's memory, in front of the store.
+    #[arg(long)]
+    near_cache: bool,
+    /// How stale the near cache may be, in milliseconds.
+    #[arg(long, default_value_t = 2000, requires = "near_cache")]
+    max_staleness_ms: u64,
     /// Where to listen; port 0 picks a free one.
     #[arg(long)]
     listen: SocketAddr,
@@ -49,34 +56,54 @@ pub async fn run() -> Result<(), Box<dyn Error>> {
         .with_writer(std::io::stderr)
         .init();
     let options = Options::parse();
-    let sessions = options.sessions().await?;
+    let app = options.app().await?;
     let listener = TcpListener::bind(options.listen).await?;
     announce(listener.local_addr()?);
-    serve(options.adapter, sessions, listener).await?;
+    serve(options.adapter, app, listener).await?;
     Ok(())
 }
 
 impl Options {
-    async fn sessions(&self) -> Result<SessionManager, Box<dyn Error>> {
-        let deadline = Duration::from_millis(self.deadline_ms);
+    async fn app(&self) -> Result<App, Box<dyn Error>> {
+        match self.store {
+            StoreKind::Memory => self.app_on(MemoryStore::new()),
+            StoreKind::Redis => {
+                let store = RedisStore::builder(&*self.redis)
+                    .deadline(self.deadline())
+                    .connect()
+                    .await?;
+                self.app_on(store)
+            }
+        }
+    }
+
+    fn app_on(&self, store: impl SessionStore) -> Result<App, Box<dyn Error>> {
+        if !self.near_cache {
+            return Ok(App::new(self.sessions(store)?));
+        }
+        let cache = NearCache::builder(store)
+            .max_staleness(Duration::from_millis(self.max_staleness_ms))
+            .build();
+        Ok(App::new(self.sessions(cache.clone())?).with_near_cache(cache))
+    }
+
+    fn sessions(&self, store: impl SessionStore) -> Result<SessionManager, Box<dyn Error>> {
         let keys = match &self.keys {
             Some(keys) => keys.parse()?,
             None => KeyRing::generate()?,
         };
-        let builder: SessionManagerBuilder = match self.store {
-            StoreKind::Memory => SessionManager::builder(MemoryStore::new(), keys),
-            StoreKind::Redis => {
-                let store = RedisStore::builder(&*self.redis)
-                    .deadline(deadline)
-                    .connect()
-                    .await?;
-                SessionManager::builder(store, keys)
-            }
-        };
         let cookie = CookieConfig::builder()
             .danger_insecure_for_localhost()
             .build()?;
-        Ok(builder.cookie(cookie).deadline(deadline).build()?)
+        let sessions = SessionManager::builder(store, keys)
+            .cookie(cookie)
+            .deadline(self.deadline())
+            .build()?;
+        Ok(sessions)
+    }
+
+    const fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
     }
 }
 

@@ -7,18 +7,25 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use tenure_core::{SessionError, SessionHandle, SessionManager};
+use tenure_core::{SessionError, SessionHandle};
 use tenure_tower::SessionLayer;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 
-use crate::action::{Action, Reply};
+use crate::{
+    App,
+    action::{Action, Reply},
+    app::Stats,
+};
 
 /// Serves until it is dropped; so do the connections, which end with the listener's runtime.
-pub(crate) async fn serve(sessions: SessionManager, listener: TcpListener) -> std::io::Result<()> {
+pub(crate) async fn serve(
+    App { sessions, stats }: App,
+    listener: TcpListener,
+) -> std::io::Result<()> {
     let service = ServiceBuilder::new()
         .layer(SessionLayer::new(sessions))
-        .service_fn(respond);
+        .service_fn(move |request| respond(request, stats.clone()));
     let service = TowerToHyperService::new(service);
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -31,10 +38,16 @@ pub(crate) async fn serve(sessions: SessionManager, listener: TcpListener) -> st
     }
 }
 
-async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond(
+    request: Request<Incoming>,
+    stats: Stats,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path();
     if path == "/plain" {
         return Ok(Response::new("plain".into()));
+    }
+    if path == "/stats" {
+        return Ok(Response::new(stats.json().into()));
     }
     if path == "/asset" {
         return Ok(response(Reply::asset()));

@@ -219,7 +219,7 @@ impl Head {
     fn take_outcome(&mut self, outcome: Result<Commit, StoreError>) -> Option<&Record> {
         let attempt = self.in_flight.take()?;
         match outcome {
-            Ok(Commit::Stored) => {
+            Ok(Commit::Stored(_)) => {
                 for (place, view) in attempt.places {
                     let record = attempt.record.clone();
                     place.settle(Ok(Settled { record, view }));

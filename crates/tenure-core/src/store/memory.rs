@@ -107,7 +107,7 @@ impl SessionStore for MemoryStore {
             return Ok(Commit::Gone);
         };
         if stored.lineage().contains(record.version()) {
-            return Ok(Commit::Stored);
+            return Ok(Commit::Stored(stored.version()));
         }
         if stored.version() != expected {
             return Ok(Commit::Conflict(Box::new(stored.clone())));
@@ -116,8 +116,9 @@ impl SessionStore for MemoryStore {
         self.shared
             .reserve(&mut shard, now, after.saturating_sub(before))?;
         self.shared.release(before.saturating_sub(after));
+        let version = record.version();
         shard.records.insert(record.id(), record);
-        Ok(Commit::Stored)
+        Ok(Commit::Stored(version))
     }
 
     async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {

@@ -2,6 +2,7 @@
 
 mod erased;
 mod error;
+mod feed;
 mod memory;
 
 use std::{fmt, future::Future, sync::Arc};
@@ -9,6 +10,7 @@ use std::{fmt, future::Future, sync::Arc};
 pub(crate) use self::erased::ErasedStore;
 pub use self::{
     error::{StoreError, StoreErrorKind},
+    feed::{Fed, Feed, FeedListener},
     memory::{MemoryStore, MemoryStoreBuilder},
 };
 use crate::{Expiry, Record, SessionId, Timestamp, Version};
@@ -95,6 +97,18 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// A [`StoreError`]. Unless it says that the outcome is unknown, the record is still there.
     fn delete(&self, id: SessionId) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Another handle to this storage, which tells `listener` what others change; `None`, the
+    /// default, if the storage cannot tell. For caches, which then need not ask.
+    ///
+    /// See [`FeedListener`] for what the storage promises by returning one.
+    fn feed(&self, listener: Arc<dyn FeedListener>) -> Option<Fed<Self>>
+    where
+        Self: Sized,
+    {
+        let _ = listener;
+        None
+    }
 }
 
 impl<S: SessionStore> SessionStore for Arc<S> {
@@ -128,6 +142,10 @@ impl<S: SessionStore> SessionStore for Arc<S> {
 
     fn delete(&self, id: SessionId) -> impl Future<Output = Result<(), StoreError>> + Send {
         (**self).delete(id)
+    }
+
+    fn feed(&self, listener: Arc<dyn FeedListener>) -> Option<Fed<Self>> {
+        Some((**self).feed(listener)?.map(Self::new))
     }
 }
 
@@ -183,8 +201,9 @@ pub enum Create {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must handle every outcome")]
 pub enum Commit {
-    /// The write happened, now or by an earlier attempt of this same commit.
-    Stored,
+    /// The write happened, now or by an earlier attempt of this same commit. Holds the version that
+    /// is stored now: the commit's own, unless others have committed since the earlier attempt.
+    Stored(Version),
     /// Another writer got there first; nothing was written. Holds what is stored now.
     Conflict(Box<Record>),
     /// The session was deleted or has expired; nothing was written, and nothing ever will be under

@@ -6,8 +6,8 @@
 -- ARGV[3]  the present, 8 bytes: milliseconds since the Unix epoch
 -- ARGV[4]  time to live, milliseconds
 --
--- Returns 1 if written (also when this very commit was written before), nil if the session is gone,
--- or the stored record on a conflict.
+-- Returns the stored version, 16 bytes, if written (also when this very commit was written before and
+-- others have committed since), nil if the session is gone, or the stored record on a conflict.
 
 local key, expected, record, now, ttl = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local head = read_head(key)
@@ -21,16 +21,17 @@ end
 if not is_live(head, now) then
   return false
 end
+local version = string.sub(head, 19, 34)
 if descends_from(head, record) then
-  return 1
+  return version
 end
 -- The counter and the newest tag lie side by side. Both count: after a failover, two histories can
 -- have reached the same counter.
-if string.sub(head, 19, 34) ~= expected then
+if version ~= expected then
   return redis.call('GETRANGE', key, 0, -1)
 end
 
 redis.call('SET', key, record, 'PX', ttl)
 -- See create.lua: keeps a tracking connection informed of this key.
 redis.call('EXISTS', key)
-return 1
+return string.sub(record, 19, 34)

@@ -85,8 +85,8 @@ async fn the_key_is_the_prefix_and_the_id_and_lives_as_long_as_the_lease() {
     let shorter = record.created_at().after(Duration::from_secs(100));
     let next = records::successor(&record).with_lease_end(shorter);
     assert_eq!(
-        store.commit(record.version(), next).await.unwrap(),
-        Commit::Stored
+        store.commit(record.version(), next.clone()).await.unwrap(),
+        Commit::Stored(next.version())
     );
     is_about(Duration::from_secs(100));
 }
@@ -104,7 +104,7 @@ async fn of_64_tasks_that_share_a_store_and_a_session_none_loses_a_commit() {
                 loop {
                     let next = records::successor(&base);
                     match store.commit(base.version(), next.clone()).await.unwrap() {
-                        Commit::Stored => break base = next,
+                        Commit::Stored(_) => break base = next,
                         Commit::Conflict(current) => base = *current,
                         Commit::Gone => panic!("the session is gone"),
                     }
@@ -151,8 +151,8 @@ async fn a_stored_record_above_the_limit_is_not_decoded() {
     let generous = RedisStore::connect(server.url()).await.unwrap();
     let record = live(&generous).await;
     let next = records::padded(&records::successor(&record), 4096);
-    let outcome = generous.commit(record.version(), next).await;
-    assert_eq!(outcome.unwrap(), Commit::Stored);
+    let outcome = generous.commit(record.version(), next.clone()).await;
+    assert_eq!(outcome.unwrap(), Commit::Stored(next.version()));
 
     let builder = RedisStore::builder(server.url()).max_record_bytes(2048);
     let strict = builder.connect().await.unwrap();
@@ -192,7 +192,7 @@ async fn use_every_verb(store: &RedisStore) {
     holds(store, &record).await;
     let next = records::successor(&record);
     let outcome = store.commit(record.version(), next.clone()).await;
-    assert_eq!(outcome.unwrap(), Commit::Stored);
+    assert_eq!(outcome.unwrap(), Commit::Stored(next.version()));
     let outcome = store.renew(record.id(), record.absolute_end()).await;
     assert_eq!(outcome.unwrap(), Renewal::Renewed(next.version()));
     store.delete(record.id()).await.unwrap();

@@ -20,7 +20,7 @@ async fn a_full_server_takes_no_new_data_but_still_reads_renews_and_deletes() {
     let record = live(&store).await;
     let committed = records::successor(&record);
     let outcome = store.commit(record.version(), committed.clone()).await;
-    assert_eq!(outcome.unwrap(), Commit::Stored);
+    assert_eq!(outcome.unwrap(), Commit::Stored(committed.version()));
     send(&server, "CONFIG SET maxmemory 1");
 
     let new = records::fresh(record.created_at());
@@ -38,8 +38,8 @@ async fn a_full_server_takes_no_new_data_but_still_reads_renews_and_deletes() {
     holds(&store, &renewed).await;
 
     // What needs no room is answered as ever: retries, conflicts, sessions that are gone.
-    let outcome = store.commit(record.version(), committed).await;
-    assert_eq!(outcome.unwrap(), Commit::Stored);
+    let outcome = store.commit(record.version(), committed.clone()).await;
+    assert_eq!(outcome.unwrap(), Commit::Stored(committed.version()));
     let outcome = store
         .commit(record.version(), records::successor(&record))
         .await;

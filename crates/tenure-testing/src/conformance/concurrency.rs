@@ -27,20 +27,16 @@ pub async fn of_concurrent_commits_from_one_version_exactly_one_is_stored(fixtur
             }
         })
         .await;
-        let mut winners = outcomes
-            .iter()
-            .filter(|(_, outcome)| *outcome == Commit::Stored);
+        let mut winners = outcomes.iter().filter(|(_, outcome)| is_stored(outcome));
         let (Some((winner, _)), None) = (winners.next(), winners.next()) else {
-            let stored = outcomes
-                .iter()
-                .filter(|(_, outcome)| *outcome == Commit::Stored);
+            let stored = outcomes.iter().filter(|(_, outcome)| is_stored(outcome));
             panic!(
                 "of {TASKS} concurrent commits {} were stored",
                 stored.count()
             );
         };
         for (_, outcome) in &outcomes {
-            if *outcome != Commit::Stored {
+            if !is_stored(outcome) {
                 steps::conflicts_with(outcome, winner);
             }
         }
@@ -81,7 +77,7 @@ pub async fn a_commit_that_is_sent_twice_at_once_happens_once(fixture: impl Fixt
             async move { steps::commit(&*fixture, expected, &sent).await }
         })
         .await;
-        let stored = outcomes.iter().all(|outcome| *outcome == Commit::Stored);
+        let stored = outcomes.iter().all(is_stored);
         assert!(stored, "one commit, sent by {TASKS} tasks: {outcomes:?}");
         steps::holds(&*fixture, &next).await;
     }
@@ -100,7 +96,7 @@ pub async fn concurrent_updates_are_all_kept(fixture: impl Fixture) {
                 // Between reading and writing the others get their turn, even if the store never waits.
                 yield_now().await;
                 match steps::commit(&*fixture, current.version(), &next).await {
-                    Commit::Stored => break,
+                    Commit::Stored(_) => break,
                     Commit::Conflict(newer) => {
                         assert!(
                             newer.version().counter() > current.version().counter(),
@@ -217,7 +213,7 @@ async fn commit_until_gone(fixture: &impl Fixture, base: Record, task: usize) {
     for _ in 0..MOST_COMMITS {
         let next = counted(&current, task);
         current = match steps::commit(fixture, current.version(), &next).await {
-            Commit::Stored => next,
+            Commit::Stored(_) => next,
             Commit::Conflict(newer) => *newer,
             Commit::Gone => return,
         };
@@ -225,6 +221,10 @@ async fn commit_until_gone(fixture: &impl Fixture, base: Record, task: usize) {
         yield_now().await;
     }
     panic!("a deleted session still takes commits");
+}
+
+const fn is_stored(outcome: &Commit) -> bool {
+    matches!(outcome, Commit::Stored(_))
 }
 
 fn counted(base: &Record, count: usize) -> Record {

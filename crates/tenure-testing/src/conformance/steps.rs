@@ -104,15 +104,28 @@ pub(super) async fn commit(fixture: &impl Fixture, expected: Version, record: &R
 /// Commits `record`, asserts that it is stored, and returns it.
 pub(super) async fn committed(fixture: &impl Fixture, base: &Record, record: Record) -> Record {
     let outcome = commit(fixture, base.version(), &record).await;
-    assert_eq!(outcome, Commit::Stored, "a commit from the current version");
+    let stored = Commit::Stored(record.version());
+    assert_eq!(outcome, stored, "a commit from the current version");
     record
+}
+
+/// Commits `record` again, and asserts that it recognises itself below `newest`.
+pub(super) async fn repeated(
+    fixture: &impl Fixture,
+    base: &Record,
+    record: &Record,
+    newest: &Record,
+) {
+    let outcome = commit(fixture, base.version(), record).await;
+    let stored = Commit::Stored(newest.version());
+    assert_eq!(outcome, stored, "a commit that was made before");
 }
 
 /// Asserts that a commit conflicts with exactly this record.
 pub(super) fn conflicts_with(outcome: &Commit, current: &Record) {
     match outcome {
         Commit::Conflict(stored) => same(stored, current),
-        Commit::Stored | Commit::Gone => panic!("expected a conflict, got {outcome:?}"),
+        Commit::Stored(_) | Commit::Gone => panic!("expected a conflict, got {outcome:?}"),
     }
 }
 

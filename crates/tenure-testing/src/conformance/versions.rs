@@ -58,19 +58,19 @@ pub async fn a_version_that_never_was_does_not_overwrite(fixture: impl Fixture) 
 pub async fn a_retried_commit_recognises_itself(fixture: impl Fixture) {
     let base = steps::live(&fixture).await;
     let record = steps::committed(&fixture, &base, valued(&base, "once")).await;
-    steps::committed(&fixture, &base, record.clone()).await;
+    steps::repeated(&fixture, &base, &record, &record).await;
     steps::holds(&fixture, &record).await;
 }
 
-/// A commit recognises itself even after others built on it, as long as the lineage holds its tag,
-/// and does not undo them.
+/// A commit recognises itself even after others built on it, as long as the lineage holds its tag;
+/// it does not undo them, and tells their version.
 pub async fn a_retried_commit_recognises_itself_as_long_as_it_is_remembered(fixture: impl Fixture) {
     let base = steps::live(&fixture).await;
     let retried = steps::committed(&fixture, &base, valued(&base, "retried")).await;
     let mut newest = retried.clone();
     for _ in 1..Lineage::REMEMBERED {
         newest = steps::committed(&fixture, &newest, valued(&newest, "later")).await;
-        steps::committed(&fixture, &base, retried.clone()).await;
+        steps::repeated(&fixture, &base, &retried, &newest).await;
         steps::holds(&fixture, &newest).await;
     }
 }

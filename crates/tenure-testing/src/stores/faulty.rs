@@ -7,8 +7,8 @@ use std::{
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Freshness, Load, Record, Renewal, SessionId, SessionStore, StoreError,
-    StoreErrorKind, Timestamp, Version,
+    Commit, Create, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId, SessionStore,
+    StoreError, StoreErrorKind, Timestamp, Version,
 };
 
 use super::{Moment, Verb};
@@ -162,6 +162,14 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
 
     async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
         self.call(Verb::Delete, self.inner.delete(id)).await
+    }
+
+    fn feed(&self, listener: Arc<dyn FeedListener>) -> Option<Fed<Self>> {
+        let wrap = |inner| Self {
+            inner,
+            scripts: Arc::clone(&self.scripts),
+        };
+        Some(self.inner.feed(listener)?.map(wrap))
     }
 }
 

@@ -2,8 +2,8 @@ use std::{collections::HashMap, fmt, future::Future, sync::Arc};
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Freshness, Load, Record, Renewal, SessionId, SessionStore, StoreError,
-    Timestamp, Version,
+    Commit, Create, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId, SessionStore,
+    StoreError, Timestamp, Version,
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -133,6 +133,14 @@ impl<S: SessionStore> SessionStore for SlowStore<S> {
 
     async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
         self.call(Verb::Delete, self.inner.delete(id)).await
+    }
+
+    fn feed(&self, listener: Arc<dyn FeedListener>) -> Option<Fed<Self>> {
+        let wrap = |inner| Self {
+            inner,
+            gates: Arc::clone(&self.gates),
+        };
+        Some(self.inner.feed(listener)?.map(wrap))
     }
 }
 

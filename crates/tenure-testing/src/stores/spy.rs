@@ -2,8 +2,8 @@ use std::{fmt, future::Future, sync::Arc};
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Freshness, Load, Record, Renewal, SessionId, SessionStore, StoreError,
-    StoreErrorKind, Timestamp, Version,
+    Commit, Create, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId, SessionStore,
+    StoreError, StoreErrorKind, Timestamp, Version,
 };
 
 use super::Verb;
@@ -121,7 +121,7 @@ impl<S: SessionStore> SessionStore for SpyStore<S> {
             ..Call::new(Verb::Commit, record.id())
         };
         let outcome = |answer: &Commit| match answer {
-            Commit::Stored => Outcome::Stored,
+            Commit::Stored(_) => Outcome::Stored,
             Commit::Conflict(_) => Outcome::Conflict,
             Commit::Gone => Outcome::Gone,
         };
@@ -143,6 +143,14 @@ impl<S: SessionStore> SessionStore for SpyStore<S> {
         let call = Call::new(Verb::Delete, id);
         self.watch(call, self.inner.delete(id), |()| Outcome::Deleted)
             .await
+    }
+
+    fn feed(&self, listener: Arc<dyn FeedListener>) -> Option<Fed<Self>> {
+        let wrap = |inner| Self {
+            inner,
+            log: self.log.clone(),
+        };
+        Some(self.inner.feed(listener)?.map(wrap))
     }
 }
 

@@ -314,7 +314,9 @@ impl SessionStore for Ledger {
         self.transact(record.id(), |stored| {
             let Some(bytes) = stored else {
                 return Ok(match self.bug {
-                    Some(Bug::CommitUpserts) => (Commit::Stored, Write::Put(record.clone())),
+                    Some(Bug::CommitUpserts) => {
+                        (Commit::Stored(record.version()), Write::Put(record.clone()))
+                    }
                     _ => (Commit::Gone, Write::Nothing),
                 });
             };
@@ -323,7 +325,7 @@ impl SessionStore for Ledger {
                 return Ok((Commit::Gone, Write::Nothing));
             }
             if self.is_retry(&stored, &record) {
-                return Ok((Commit::Stored, Write::Nothing));
+                return Ok((Commit::Stored(stored.version()), Write::Nothing));
             }
             if !self.is_current(stored.version(), expected) {
                 let answer = match self.bug {
@@ -332,7 +334,10 @@ impl SessionStore for Ledger {
                 };
                 return Ok((Commit::Conflict(Box::new(answer)), Write::Nothing));
             }
-            Ok((Commit::Stored, Write::Put(self.merged(&stored, &record))))
+            Ok((
+                Commit::Stored(record.version()),
+                Write::Put(self.merged(&stored, &record)),
+            ))
         })
         .await
     }

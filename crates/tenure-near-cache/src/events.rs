@@ -1,0 +1,47 @@
+//! What happens to the cache, as structured events with the target `tenure`.
+
+use std::error::Error;
+
+use tenure_core::StoreError;
+
+use crate::{Metrics, Miss};
+
+const TARGET: &str = "tenure";
+
+pub(crate) fn missed(reason: Miss) {
+    tracing::trace!(target: TARGET, event = "near_cache_missed", ?reason);
+}
+
+/// Changes may have gone unreported.
+pub(crate) fn emptied() {
+    tracing::info!(target: TARGET, event = "near_cache_emptied");
+}
+
+pub(crate) fn unproven(error: &StoreError) {
+    tracing::warn!(
+        target: TARGET,
+        event = "near_cache_unproven",
+        error = error as &(dyn Error + 'static),
+    );
+}
+
+pub(crate) fn proven_again() {
+    tracing::info!(target: TARGET, event = "near_cache_proven");
+}
+
+pub(crate) fn report(metrics: &Metrics) {
+    tracing::debug!(
+        target: TARGET,
+        event = "near_cache_metrics",
+        hits = metrics.hits,
+        misses = metrics.misses.total(),
+        shared_loads = metrics.shared_loads,
+        revalidations = metrics.revalidations,
+        dirty_fills = metrics.dirty_fills,
+        invalidations = metrics.invalidations,
+        losses = metrics.losses,
+        entries = metrics.entries,
+        bytes = metrics.bytes,
+        proof_age = ?metrics.proof_age,
+    );
+}

@@ -1,0 +1,171 @@
+use std::{fmt, sync::Arc};
+
+use futures_util::FutureExt;
+use tenure_core::{
+    Commit, Create, Freshness, Load, Record, Relation, Renewal, SessionId, SessionStore,
+    StoreError, Timestamp, Version,
+};
+
+use crate::{
+    Metrics, NearCacheBuilder, events,
+    pulse::Pulse,
+    shelf::{Shelf, Ticket},
+    verdict::Answer,
+};
+
+/// A store in front of a store: keeps sessions in this process's memory. See the
+/// [crate's page](crate).
+///
+/// Clones are the same cache.
+pub struct NearCache<S> {
+    store: Arc<S>,
+    shelf: Arc<Shelf>,
+    pulse: Arc<Pulse>,
+}
+
+impl<S: SessionStore> NearCache<S> {
+    /// A cache with the default limits: 64 MiB, at most 2 s stale.
+    pub fn new(store: S) -> Self {
+        Self::builder(store).build()
+    }
+
+    /// Begins a cache with other limits.
+    pub fn builder(store: S) -> NearCacheBuilder<S> {
+        NearCacheBuilder::new(store)
+    }
+
+    pub(crate) fn over(store: S, shelf: Arc<Shelf>, pulse: Pulse) -> Self {
+        Self {
+            store: Arc::new(store),
+            shelf,
+            pulse: Arc::new(pulse),
+        }
+    }
+
+    /// What the cache has done so far, and how full it is.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(&self.shelf)
+    }
+
+    /// Asks the store, and keeps what it says.
+    fn fetch(
+        &self,
+        ticket: Ticket,
+        id: SessionId,
+        freshness: Freshness,
+    ) -> impl Future<Output = Result<Load, StoreError>> + Send + use<S> {
+        let store = Arc::clone(&self.store);
+        async move {
+            let found = store.load(id, freshness).await?;
+            match &found {
+                Load::Found(record) => ticket.keep(Answer::Live(Record::clone(record))),
+                Load::Absent => ticket.keep(Answer::Absent),
+                Load::Expired(_) => ticket.spoil(),
+            }
+            Ok(found)
+        }
+    }
+}
+
+impl<S: SessionStore> SessionStore for NearCache<S> {
+    async fn load(&self, id: SessionId, freshness: Freshness) -> Result<Load, StoreError> {
+        match self.shelf.look_up(id, freshness) {
+            Ok(answer) => {
+                self.shelf.counters.hits.add();
+                return Ok(answer);
+            }
+            Err(miss) => {
+                self.shelf.counters.missed(miss);
+                events::missed(miss);
+            }
+        }
+        self.pulse.ensure();
+        let ask = |ticket| self.fetch(ticket, id, freshness);
+        let Freshness::AtLeast(floor) = freshness else {
+            return ask(self.shelf.read(id)).await;
+        };
+        let (flight, is_joined) = self.shelf.fly(id, |ticket| ask(ticket).boxed().shared());
+        if !is_joined {
+            return flight.await;
+        }
+        self.shelf.counters.shared_loads.add();
+        match flight.await {
+            // It may have left before the commit that this browser has seen.
+            Ok(Load::Found(record)) if !is_at_least(&record, floor) => {
+                ask(self.shelf.read(id)).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn create(&self, record: Record) -> Result<Create, StoreError> {
+        let ticket = self.shelf.write(record.id());
+        let outcome = self.store.create(record.clone()).await?;
+        if outcome == Create::Created {
+            ticket.keep(Answer::Live(record));
+        }
+        Ok(outcome)
+    }
+
+    async fn commit(&self, expected: Version, record: Record) -> Result<Commit, StoreError> {
+        let ticket = self.shelf.write(record.id());
+        let outcome = self.store.commit(expected, record.clone()).await?;
+        match &outcome {
+            Commit::Stored(version) if *version == record.version() => {
+                ticket.keep(Answer::Live(record));
+            }
+            // An earlier attempt had happened, and others have built on it.
+            Commit::Stored(_) => drop(ticket),
+            Commit::Conflict(current) => ticket.keep_read(Answer::Live(Record::clone(current))),
+            Commit::Gone => ticket.spoil(),
+        }
+        Ok(outcome)
+    }
+
+    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
+        let ticket = self.shelf.write(id);
+        let outcome = self.store.renew(id, lease_end).await?;
+        if let (Renewal::Renewed(version), Some(cached)) = (outcome, ticket.cached())
+            && cached.version() == version
+        {
+            let lease_end = lease_end.max(cached.lease_end());
+            ticket.keep(Answer::Live(cached.with_lease_end(lease_end)));
+        }
+        Ok(outcome)
+    }
+
+    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+        let ticket = self.shelf.write(id);
+        self.store.delete(id).await?;
+        ticket.keep(Answer::Deleted);
+        Ok(())
+    }
+}
+
+fn is_at_least(record: &Record, floor: Version) -> bool {
+    matches!(
+        record.lineage().relation(floor),
+        Relation::Same | Relation::Ahead
+    )
+}
+
+impl<S> Clone for NearCache<S> {
+    fn clone(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            shelf: Arc::clone(&self.shelf),
+            pulse: Arc::clone(&self.pulse),
+        }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for NearCache<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NearCache")
+            .field("store", &self.store)
+            .field("shelf", &self.shelf)
+            .field("pulse", &self.pulse)
+            .finish()
+    }
+}

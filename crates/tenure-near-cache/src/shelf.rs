@@ -1,0 +1,339 @@
+//! What is cached, and which calls are under way that may add to it or spoil it.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    mem::size_of,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::{Mutex, MutexGuard};
+use quick_cache::{Weighter, sync::Cache};
+use tenure_core::{Clock, FeedListener, Freshness, Load, Record, Relation, SessionId, Version};
+use tokio::time::Instant;
+
+use crate::{
+    events,
+    flight::{Flight, WeakFlight},
+    metrics::Counters,
+    verdict::{Answer, Entry, Limits, Miss, Present, judge},
+};
+
+/// The cached answers of one store.
+///
+/// Every change of an entry is made under the lock of its calls, so that an invalidation cannot slip
+/// in between the look at a call's marks and the insertion of its answer. Reading needs no lock of
+/// ours.
+pub(crate) struct Shelf {
+    entries: Cache<SessionId, Arc<Entry>, Weight>,
+    calls: Box<[Mutex<HashMap<SessionId, Calls>>]>,
+    /// Up to when all changes are known, in nanoseconds since `epoch`; 0 before the first proof.
+    proven: AtomicU64,
+    epoch: Instant,
+    clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) counters: Counters,
+}
+
+/// The calls about one session that are under way.
+#[derive(Default)]
+struct Calls {
+    under_way: usize,
+    /// Counts what may have changed the session since the first of them began. A call during which
+    /// this has moved may bring an answer from before the change: it is dirty.
+    changes: u64,
+    /// The load that others may wait for.
+    flight: Option<(Instant, WeakFlight)>,
+}
+
+impl Shelf {
+    pub(crate) fn new(max_bytes: u64, limits: Limits, clock: Arc<dyn Clock>) -> Self {
+        let typical = usize::try_from(max_bytes / TYPICAL_BYTES).unwrap_or(usize::MAX);
+        Self {
+            entries: Cache::with_weighter(typical.max(1), max_bytes, Weight),
+            calls: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            proven: AtomicU64::new(0),
+            epoch: Instant::now(),
+            clock,
+            limits,
+            counters: Counters::default(),
+        }
+    }
+
+    /// The cached answer, if it may be given.
+    pub(crate) fn look_up(&self, id: SessionId, demand: Freshness) -> Result<Load, Miss> {
+        // Before the entry is read: a proof that comes later says nothing of an entry that may have
+        // been taken away meanwhile.
+        let proven = self.proven();
+        let entry = self.entries.get(&id).ok_or(Miss::Unknown)?;
+        let present = Present {
+            proven,
+            now: Instant::now(),
+            time: self.clock.now(),
+        };
+        judge(&entry, demand, present, self.limits)?;
+        Ok(match &entry.answer {
+            Answer::Live(record) => Load::Found(Box::new(record.clone())),
+            Answer::Absent | Answer::Deleted => Load::Absent,
+        })
+    }
+
+    pub(crate) fn proven(&self) -> Option<Instant> {
+        let nanos = self.proven.load(Ordering::Acquire);
+        (nanos > 0).then(|| self.epoch + Duration::from_nanos(nanos))
+    }
+
+    /// Takes in that every change from before `asked` has been reported.
+    pub(crate) fn prove(&self, asked: Instant) {
+        let nanos = (asked - self.epoch).as_nanos();
+        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
+        self.proven.fetch_max(nanos, Ordering::Release);
+    }
+
+    /// Begins a call that reads.
+    pub(crate) fn read(self: &Arc<Self>, id: SessionId) -> Ticket {
+        self.open(self.shard(id).entry(id).or_default(), id, false)
+    }
+
+    /// Begins a call that writes: unless it [keeps](Ticket::keep) an answer, what it leaves behind is
+    /// unknown.
+    pub(crate) fn write(self: &Arc<Self>, id: SessionId) -> Ticket {
+        self.open(self.shard(id).entry(id).or_default(), id, true)
+    }
+
+    /// Joins the load of a session that is under way, if its answer will be new enough, or else
+    /// begins one. Tells whether it was joined.
+    pub(crate) fn fly(
+        self: &Arc<Self>,
+        id: SessionId,
+        begin: impl FnOnce(Ticket) -> Flight,
+    ) -> (Flight, bool) {
+        let mut shard = self.shard(id);
+        let calls = shard.entry(id).or_default();
+        if let Some(flight) = calls.flight(self.limits.max_staleness) {
+            return (flight, true);
+        }
+        let ticket = self.open(calls, id, false);
+        let asked = ticket.asked;
+        let flight = begin(ticket);
+        calls.flight = flight.downgrade().map(|weak| (asked, weak));
+        (flight, false)
+    }
+
+    fn open(self: &Arc<Self>, calls: &mut Calls, id: SessionId, spoils: bool) -> Ticket {
+        calls.under_way += 1;
+        Ticket {
+            shelf: Arc::clone(self),
+            id,
+            asked: Instant::now(),
+            changes: calls.changes,
+            spoils,
+            answer: None,
+        }
+    }
+
+    fn settle(&self, ticket: &mut Ticket) {
+        let id = ticket.id;
+        let mut shard = self.shard(id);
+        let Some(calls) = shard.get_mut(&id) else {
+            return;
+        };
+        let is_clean = calls.changes == ticket.changes;
+        if ticket.spoils {
+            calls.spoil();
+        }
+        match ticket.answer.take() {
+            Some(Answer::Deleted) => self.insert(id, Entry::new(Answer::Deleted, Instant::now())),
+            Some(answer) if is_clean => self.insert(id, Entry::new(answer, ticket.asked)),
+            answer => {
+                if answer.is_some() {
+                    self.counters.dirty_fills.add();
+                }
+                if ticket.spoils {
+                    self.remove(id);
+                }
+            }
+        }
+        calls.under_way -= 1;
+        if calls.under_way == 0 {
+            shard.remove(&id);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entries.weight()
+    }
+
+    fn shard(&self, id: SessionId) -> MutexGuard<'_, HashMap<SessionId, Calls>> {
+        // Ids are random, so any byte of one is.
+        let index = usize::from(id.as_bytes()[15]) % SHARDS;
+        self.calls[index].lock()
+    }
+
+    fn remove(&self, id: SessionId) {
+        let is_final = |entry: &Arc<Entry>| matches!(entry.answer, Answer::Deleted);
+        self.entries.remove_if(&id, |entry| !is_final(entry));
+    }
+
+    fn insert(&self, id: SessionId, new: Entry) {
+        if let Some(old) = self.entries.peek(&id) {
+            if old.outranks(&new) {
+                return;
+            }
+            if old.version().is_some() && old.version() == new.version() {
+                self.counters.revalidations.add();
+            }
+        }
+        self.entries.insert(id, Arc::new(new));
+    }
+}
+
+impl FeedListener for Shelf {
+    fn changed(&self, id: SessionId) {
+        self.counters.invalidations.add();
+        let mut shard = self.shard(id);
+        if let Some(calls) = shard.get_mut(&id) {
+            calls.spoil();
+        }
+        self.remove(id);
+    }
+
+    fn lost(&self) {
+        self.counters.losses.add();
+        for shard in &self.calls {
+            shard.lock().values_mut().for_each(Calls::spoil);
+        }
+        // Afterwards, so that what a clean call has just inserted goes too.
+        self.entries.clear();
+        events::emptied();
+    }
+}
+
+impl fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shelf")
+            .field("entries", &self.len())
+            .field("bytes", &self.bytes())
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Calls {
+    /// The answers of all calls that are under way may be from before a change.
+    fn spoil(&mut self) {
+        self.changes += 1;
+        self.flight = None;
+    }
+
+    /// The load to wait for. As with an entry, what counts is when the store was asked.
+    fn flight(&self, max_staleness: Duration) -> Option<Flight> {
+        let (asked, flight) = self.flight.as_ref()?;
+        let is_fresh = asked.elapsed() < max_staleness;
+        is_fresh.then(|| flight.upgrade()).flatten()
+    }
+}
+
+/// A call under way. Dropping it ends the call; what it has kept by then is cached, unless the
+/// session may have changed meanwhile.
+#[must_use = "a call ends when its ticket is dropped"]
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    shelf: Arc<Shelf>,
+    id: SessionId,
+    asked: Instant,
+    /// What [`Calls::changes`] was when the call began.
+    changes: u64,
+    /// Whether the call makes other answers about the session worthless.
+    spoils: bool,
+    answer: Option<Answer>,
+}
+
+impl Ticket {
+    /// Ends the call with what is stored now.
+    pub(crate) fn keep(mut self, answer: Answer) {
+        self.answer = Some(answer);
+    }
+
+    /// Ends a call that wrote nothing with what it has read.
+    pub(crate) fn keep_read(mut self, answer: Answer) {
+        self.spoils = false;
+        self.answer = Some(answer);
+    }
+
+    /// Ends a call that found the session in a state that is not cached.
+    pub(crate) fn spoil(mut self) {
+        self.spoils = true;
+    }
+
+    /// The cached version of the session and its record, to be kept again with another lease.
+    pub(crate) fn cached(&self) -> Option<Record> {
+        match &self.shelf.entries.peek(&self.id)?.answer {
+            Answer::Live(record) => Some(record.clone()),
+            Answer::Absent | Answer::Deleted => None,
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        Arc::clone(&self.shelf).settle(self);
+    }
+}
+
+impl Entry {
+    const fn new(answer: Answer, asked: Instant) -> Self {
+        Self { answer, asked }
+    }
+
+    fn version(&self) -> Option<Version> {
+        match &self.answer {
+            Answer::Live(record) => Some(record.version()),
+            Answer::Absent | Answer::Deleted => None,
+        }
+    }
+
+    /// Whether this stays although `new` was answered later. Answers overtake each other where no
+    /// feed marks them as dirty.
+    fn outranks(&self, new: &Self) -> bool {
+        match (&self.answer, &new.answer) {
+            (Answer::Live(old), Answer::Live(new)) => {
+                old.lineage().relation(new.version()) == Relation::Ahead
+            }
+            (Answer::Live(_), _) | (_, Answer::Deleted) => false,
+            (Answer::Absent | Answer::Deleted, _) => self.asked > new.asked,
+        }
+    }
+}
+
+/// What an entry takes, in bytes.
+#[derive(Clone, Debug)]
+struct Weight;
+
+impl Weighter<SessionId, Arc<Entry>> for Weight {
+    fn weight(&self, _: &SessionId, entry: &Arc<Entry>) -> u64 {
+        let heap = match &entry.answer {
+            Answer::Live(record) => record.encoded_len(),
+            Answer::Absent | Answer::Deleted => 0,
+        };
+        (OVERHEAD_BYTES + heap) as u64
+    }
+}
+
+/// An entry without its values: itself, the counts of its two owners, its slot and its share of the
+/// cache's tables.
+const OVERHEAD_BYTES: usize = size_of::<Entry>() + 2 * size_of::<usize>() + 64;
+
+/// What the number of entries is estimated by, which the cache sizes its tables for.
+const TYPICAL_BYTES: u64 = 1024;
+
+/// So many that calls about different sessions rarely meet.
+const SHARDS: usize = 64;
