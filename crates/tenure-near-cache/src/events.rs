@@ -1,4 +1,4 @@
-//! What happens to the cache, as structured events with the target `tenure`.
+//! What happens to the cache, as structured events.
 
 use std::error::Error;
 
@@ -6,32 +6,28 @@ use tenure_core::StoreError;
 
 use crate::{Metrics, Miss};
 
-const TARGET: &str = "tenure";
-
 pub(crate) fn missed(reason: Miss) {
-    tracing::trace!(target: TARGET, event = "near_cache_missed", ?reason);
+    tracing::trace!(event = "near_cache_missed", ?reason);
 }
 
 /// Changes may have gone unreported.
 pub(crate) fn emptied() {
-    tracing::info!(target: TARGET, event = "near_cache_emptied");
+    tracing::info!(event = "near_cache_emptied");
 }
 
 pub(crate) fn unproven(error: &StoreError) {
     tracing::warn!(
-        target: TARGET,
         event = "near_cache_unproven",
         error = error as &(dyn Error + 'static),
     );
 }
 
 pub(crate) fn proven_again() {
-    tracing::info!(target: TARGET, event = "near_cache_proven");
+    tracing::info!(event = "near_cache_proven");
 }
 
 pub(crate) fn report(metrics: &Metrics) {
     tracing::debug!(
-        target: TARGET,
         event = "near_cache_metrics",
         hits = metrics.hits,
         misses = metrics.misses.total(),

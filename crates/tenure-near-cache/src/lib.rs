@@ -44,7 +44,7 @@
 //!
 //! # Events
 //!
-//! With the target `tenure`: `near_cache_emptied` (info; the feed was lost or has just begun),
+//! With the target `tenure_near_cache`: `near_cache_emptied` (info; the feed was lost or has just begun),
 //! `near_cache_unproven` (warning; no proof of the feed's life), `near_cache_proven` (info; it is back),
 //! `near_cache_metrics` (debug; once a minute, for stores with a feed), `near_cache_missed` (trace). The
 //! same numbers are at [`NearCache::metrics`].

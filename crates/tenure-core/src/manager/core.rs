@@ -66,7 +66,7 @@ impl Core {
     ///
     /// A cookie is never issued anew on the strength of what was loaded at the request's beginning:
     /// a login may have replaced the secret since, and this response would overwrite its cookie.
-    /// A renewal's answer or a second look shows that. A fault costs the renewal, not the response:
+    /// A renewal's answer or a second look, past any cache, shows that. A fault costs the renewal, not the response:
     /// the session was read, and lives on for now.
     pub(super) async fn look_again(&self, record: Record, is_told: bool) -> Option<Record> {
         let id = record.id();
@@ -83,11 +83,7 @@ impl Core {
         if is_told {
             return None;
         }
-        match self
-            .load(id, Freshness::AtLeast(record.version()))
-            .await
-            .ok()?
-        {
+        match self.load(id, Freshness::Latest).await.ok()? {
             Load::Found(now) if now.secret_hash() == record.secret_hash() => Some(*now),
             Load::Found(_) | Load::Expired(_) | Load::Absent => None,
         }
