@@ -94,3 +94,207 @@ pub(crate) fn judge(
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tenure_core::{Clock, Version};
+    use tenure_testing::{ManualClock, records};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const LIMITS: Limits = Limits {
+        max_staleness: Duration::from_secs(2),
+        revalidate_after: Duration::from_secs(60),
+    };
+
+    /// A session that another node has changed twice, cached `age` ago; the browser demands one of its
+    /// versions.
+    struct Case {
+        entry: Entry,
+        demand: Freshness,
+        present: Present,
+        limits: Limits,
+    }
+
+    fn case(demand: impl FnOnce(&Record, &Record) -> Freshness) -> Case {
+        let time = ManualClock::new().now();
+        let older = records::successor(&records::fresh(time));
+        let record = records::successor(&older);
+        let now = Instant::now() + 1000 * SECOND;
+        Case {
+            demand: demand(&older, &record),
+            entry: Entry {
+                answer: Answer::Live(record),
+                asked: now - SECOND,
+            },
+            present: Present {
+                proven: Some(now - SECOND),
+                now,
+                time,
+            },
+            limits: LIMITS,
+        }
+    }
+
+    fn same() -> Case {
+        case(|_, record| Freshness::AtLeast(record.version()))
+    }
+
+    impl Case {
+        fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+            change(&mut self);
+            self
+        }
+
+        fn answered(self, answer: Answer) -> Self {
+            self.with(|case| case.entry.answer = answer)
+        }
+
+        fn asked(self, ago: Duration) -> Self {
+            self.with(|case| case.entry.asked = case.present.now - ago)
+        }
+
+        fn proven(self, ago: Duration) -> Self {
+            self.with(|case| case.present.proven = Some(case.present.now - ago))
+        }
+
+        fn without_feed(self) -> Self {
+            self.with(|case| case.present.proven = None)
+        }
+
+        fn later(self, span: Duration) -> Self {
+            self.with(|case| case.present.time = case.present.time.after(span))
+        }
+
+        fn judge(&self) -> Result<(), Miss> {
+            judge(&self.entry, self.demand, self.present, self.limits)
+        }
+    }
+
+    /// A version that the cached history does not contain, with the counter of one that it does, or
+    /// the one after.
+    fn other(record: &Record, ahead: u64) -> Freshness {
+        let version = record.version();
+        let counter = version.counter() + ahead;
+        Freshness::AtLeast(Version::new(counter, version.tag() ^ 1))
+    }
+
+    #[test]
+    fn what_a_cached_answer_is_worth() {
+        let nano = Duration::from_nanos(1);
+        let (staleness, age) = (LIMITS.max_staleness, LIMITS.revalidate_after);
+        let table = [
+            // What the browser has seen.
+            ("the same version", same(), Ok(())),
+            (
+                "an older one: a replayed cookie",
+                case(|older, _| Freshness::AtLeast(older.version())),
+                Ok(()),
+            ),
+            (
+                "a newer one",
+                case(|_, record| other(record, 1)),
+                Err(Miss::Behind),
+            ),
+            (
+                "the same counter with another tag",
+                case(|_, record| other(record, 0)),
+                Err(Miss::Forked),
+            ),
+            (
+                "an older counter whose tag is not an ancestor's",
+                case(|older, _| other(older, 0)),
+                Err(Miss::Forked),
+            ),
+            (
+                "only the latest will do",
+                case(|_, _| Freshness::Latest),
+                Err(Miss::Latest),
+            ),
+            // The session's own limits.
+            (
+                "the lease has ended",
+                same().later(1_000_000 * SECOND),
+                Err(Miss::Ended),
+            ),
+            // Proof.
+            (
+                "proven just within the bound",
+                same().asked(50 * SECOND).proven(staleness - nano),
+                Ok(()),
+            ),
+            (
+                "proven at the bound",
+                same().asked(50 * SECOND).proven(staleness),
+                Err(Miss::Unproven),
+            ),
+            (
+                "read within the bound, no proof since",
+                same().proven(50 * SECOND),
+                Ok(()),
+            ),
+            (
+                "no feed, read within the bound",
+                same().without_feed().asked(staleness - nano),
+                Ok(()),
+            ),
+            (
+                "no feed, read at the bound",
+                same().without_feed().asked(staleness),
+                Err(Miss::Unproven),
+            ),
+            // Age.
+            ("proven, read long ago", same().asked(age - nano), Ok(())),
+            (
+                "proven, read too long ago",
+                same().asked(age),
+                Err(Miss::Aged),
+            ),
+            // Sessions that are not there.
+            (
+                "absent, proven",
+                same().answered(Answer::Absent).asked(50 * SECOND),
+                Ok(()),
+            ),
+            (
+                "absent, unproven",
+                same()
+                    .answered(Answer::Absent)
+                    .without_feed()
+                    .asked(staleness),
+                Err(Miss::Unproven),
+            ),
+            (
+                "absent, too long ago",
+                same().answered(Answer::Absent).asked(age),
+                Err(Miss::Aged),
+            ),
+            (
+                "deleted here, whenever",
+                same()
+                    .answered(Answer::Deleted)
+                    .without_feed()
+                    .asked(900 * SECOND),
+                Ok(()),
+            ),
+            (
+                "deleted here, but the latest is demanded",
+                case(|_, _| Freshness::Latest).answered(Answer::Deleted),
+                Err(Miss::Latest),
+            ),
+            // No staleness allowed.
+            (
+                "strict: not even what was read this instant",
+                same()
+                    .asked(Duration::ZERO)
+                    .proven(Duration::ZERO)
+                    .with(|case| case.limits.max_staleness = Duration::ZERO),
+                Err(Miss::Unproven),
+            ),
+        ];
+        for (what, case, verdict) in table {
+            assert_eq!(case.judge(), verdict, "{what}");
+        }
+    }
+}

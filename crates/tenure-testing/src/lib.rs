@@ -5,7 +5,8 @@
 //!   clause. [`conformance`] lists the clauses, [`records`] makes sessions to store.
 //! - [`ManualClock`], [`SequenceEntropy`] and [`FailingEntropy`] take the place of time and chance.
 //! - [`SpyStore`], [`FaultyStore`] and [`SlowStore`] wrap any store and tell what was asked of it, make
-//!   its calls fail, or hold them until the test has arranged the rest. They stack.
+//!   its calls fail, or hold them until the test has arranged the rest; [`FedStore`] gives it a feed. They
+//!   stack.
 //! - With the feature `processes`, `RedisServer` runs a real server and `FaultProxy` breaks the
 //!   connections to it.
 //!
@@ -27,5 +28,7 @@ pub use self::{
     clock::ManualClock,
     entropy::{FailingEntropy, SequenceEntropy},
     fixture::{Fixture, Planted},
-    stores::{Call, CallLog, FaultyStore, Gate, Moment, Outcome, SlowStore, SpyStore, Verb},
+    stores::{
+        Call, CallLog, FaultyStore, FedStore, Gate, Moment, Outcome, SlowStore, SpyStore, Verb,
+    },
 };

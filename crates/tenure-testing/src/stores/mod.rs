@@ -1,11 +1,13 @@
 //! Stores around a store, that watch, break or delay its calls.
 
 mod faulty;
+mod fed;
 mod slow;
 mod spy;
 
 pub use self::{
     faulty::FaultyStore,
+    fed::FedStore,
     slow::{Gate, SlowStore},
     spy::{Call, CallLog, Outcome, SpyStore},
 };
