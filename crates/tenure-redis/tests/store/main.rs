@@ -8,6 +8,7 @@
 mod commands;
 mod conformance;
 mod connections;
+mod feed;
 mod memory;
 mod oracle;
 mod replication;
