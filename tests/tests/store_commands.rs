@@ -1,7 +1,4 @@
 //! What requests cost: commands that reach Redis, from `INFO commandstats`.
-//!
-//! Redis counts the commands inside a script besides the script itself. The store's scripts use
-//! other commands than its clients do, so the commands that were *sent* can be told apart.
 
 #![expect(
     clippy::print_stdout,
@@ -12,23 +9,7 @@
 use std::net::SocketAddr;
 
 use tenure_testing::RedisServer;
-use tenure_tests::{Adapter, Backend, Browser, Cluster, Combination, storm};
-
-/// Commands that only scripts use.
-const INSIDE_SCRIPTS: [&str; 6] = ["set", "getrange", "setrange", "pexpire", "exists", "strlen"];
-
-fn sent(redis: &RedisServer) -> u64 {
-    let stats = redis.command_stats();
-    // `info` is this very question.
-    let is_sent = |name: &&String| {
-        !INSIDE_SCRIPTS.contains(&name.as_str()) && !name.starts_with("config") && *name != "info"
-    };
-    stats
-        .iter()
-        .filter(|(name, _)| is_sent(name))
-        .map(|(_, calls)| calls)
-        .sum()
-}
+use tenure_tests::{Adapter, Backend, Browser, Cluster, Combination, sent_commands, storm};
 
 struct Setup {
     cluster: Cluster,
@@ -61,7 +42,7 @@ impl Setup {
     async fn cost(&mut self, path: &str) -> u64 {
         self.redis().reset_command_stats();
         self.browser.get(self.node, path).await.ok();
-        sent(self.redis())
+        sent_commands(self.redis())
     }
 }
 
@@ -120,9 +101,9 @@ async fn ten_thousand_worthless_cookies_cost_nothing(adapter: Adapter) {
     running.join_all().await;
     println!(
         "{adapter:?}: 10,000 worthless cookies: {} command(s)",
-        sent(setup.redis())
+        sent_commands(setup.redis())
     );
-    assert_eq!(sent(setup.redis()), 0);
+    assert_eq!(sent_commands(setup.redis()), 0);
 }
 
 async fn a_burst_on_one_session_costs_fewer_commits_than_requests(adapter: Adapter) {

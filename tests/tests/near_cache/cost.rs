@@ -1,0 +1,55 @@
+//! What is left for Redis to do.
+
+use tenure_testing::RedisServer;
+use tenure_tests::{Browser, sent_commands, storm};
+
+use crate::nodes::{Nodes, figure};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_reads_on_two_nodes_cost_next_to_nothing() {
+    let nodes = Nodes::start(RedisServer::start(), None).await;
+    let mut browsers = Vec::new();
+    for _ in 0..SESSIONS {
+        let mut browser = Browser::new();
+        browser.get(nodes.node(0), "/incr").await.ok();
+        browsers.push(browser);
+    }
+    nodes.redis.reset_command_stats();
+    println!("before: {:?}", nodes.redis.command_stats());
+    for browser in &browsers {
+        let both = nodes.both();
+        let reads = storm(&both, browser, 8, READS / SESSIONS, |_| "/read".to_owned());
+        for answer in reads.await {
+            assert_eq!(answer.number(), 1);
+        }
+    }
+    println!("after: {:?}", nodes.redis.command_stats());
+    let commands = sent_commands(&nodes.redis);
+    println!(
+        "{READS} reads of {SESSIONS} sessions on 2 nodes: {commands} commands besides heartbeats"
+    );
+    assert!(commands <= 100, "{commands} commands");
+    let hits = figure(nodes.node(0), "/hits").await + figure(nodes.node(1), "/hits").await;
+    assert!(hits >= (READS - 100) as u64, "{hits} hits");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_modifying_request_costs_exactly_its_commit() {
+    let nodes = Nodes::start(RedisServer::start(), None).await;
+    let mut browser = Browser::new();
+    for _ in 0..2 {
+        browser.get(nodes.node(0), "/incr").await.ok();
+    }
+    for (path, requests) in [("/incr", 1000), ("/incr-now", 100), ("/rotate", 100)] {
+        nodes.redis.reset_command_stats();
+        for _ in 0..requests {
+            browser.get(nodes.node(0), path).await.ok();
+        }
+        let commands = sent_commands(&nodes.redis);
+        println!("{path}: {commands} commands for {requests} requests");
+        assert_eq!(commands, requests, "{path}");
+    }
+}
+
+const READS: usize = 10_000;
+const SESSIONS: usize = 20;
