@@ -91,6 +91,20 @@ impl Cluster {
         self.faults(node).inner()
     }
 
+    /// Waits for one round trip of each node to the store, behind which near caches have been told of
+    /// every change that was made before.
+    ///
+    /// # Panics
+    ///
+    /// If the store fails.
+    pub async fn catch_up(&self) {
+        for index in 0..self.nodes.len() {
+            let nobody = SessionId::from_bytes([0; 16]);
+            let found = self.gates(index).inner().load(nobody, Freshness::Latest);
+            found.await.expect("an answer of the store");
+        }
+    }
+
     /// What is stored of a live session.
     ///
     /// # Panics
@@ -112,6 +126,7 @@ impl Cluster {
     pub async fn forget(&self, id: SessionId) {
         let store = self.gates(0).inner();
         store.delete(id).await.expect("a deletion");
+        self.catch_up().await;
     }
 
     /// Puts a record in the place of whatever is stored of its session: an older one, as after a
@@ -125,6 +140,7 @@ impl Cluster {
         let created = self.gates(0).inner().create(record).await;
         let created = created.expect("a creation");
         assert_eq!(created, Create::Created);
+        self.catch_up().await;
     }
 }
 

@@ -9,13 +9,14 @@
     reason = "a surprise is a failed test; the figures are for whoever runs it"
 )]
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use tenure_tests::{Answer, Browser, Cluster, Combination, for_every_combination};
 use tokio::task::JoinSet;
 
 /// Two requests of one browser: `slow` begins first and ends last.
 struct Race {
+    cluster: Arc<Cluster>,
     /// Where the slow request goes, and where the fast one.
     nodes: [SocketAddr; 2],
     browser: Browser,
@@ -36,6 +37,7 @@ impl Race {
     async fn peek_everywhere(&self, cookie: Option<&str>, path: &str) -> Vec<String> {
         let mut browser = self.browser.clone();
         browser.set_cookie(cookie);
+        self.cluster.catch_up().await;
         let mut bodies = Vec::new();
         for node in self.nodes {
             bodies.push(browser.peek(node, path).await.ok());
@@ -50,14 +52,19 @@ async fn twenty_of_twenty<F>(combination: Combination, round: impl Fn(Race) -> F
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let cluster: Cluster = combination.cluster().nodes(2).start().await;
+    let cluster = Arc::new(combination.cluster().nodes(2).start().await);
     for fast_node in [0, 1] {
         let nodes = [cluster.node(0), cluster.node(fast_node)];
         let mut rounds = JoinSet::new();
         for _ in 0..ROUNDS {
             let mut browser = Browser::new();
             browser.get(nodes[0], "/login/ada").await.ok();
-            rounds.spawn(round(Race { nodes, browser }));
+            let cluster = Arc::clone(&cluster);
+            rounds.spawn(round(Race {
+                cluster,
+                nodes,
+                browser,
+            }));
         }
         let passed = rounds.join_all().await.len();
         println!("{passed} of {ROUNDS} rounds on {} node(s)", fast_node + 1);
@@ -99,7 +106,11 @@ async fn a_logout_that_races_a_rotation_ends_the_rotated_session_too(combination
         for fast in ["/rotate", "/login/ada"] {
             let mut browser = race.browser.clone();
             browser.get(race.nodes[0], "/login/ada").await.ok();
-            let race = Race { browser, ..race };
+            let race = Race {
+                cluster: Arc::clone(&race.cluster),
+                browser,
+                ..race
+            };
             let (logged_out, rotated) = race.run("/logout?ms=400", fast).await;
             let rotated = rotated.session_cookie().unwrap().value;
             assert!(logged_out.session_cookie().unwrap().is_removal());

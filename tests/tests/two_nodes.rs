@@ -13,19 +13,12 @@ struct TwoNodes {
 }
 
 impl TwoNodes {
-    async fn start(adapter: &str) -> Self {
+    /// `options` are the testbed's: which adapter, and whether with a near cache.
+    async fn start(options: &str) -> Self {
         let redis = RedisServer::start();
         let (url, keys) = (redis.url(), random_key());
-        let options = [
-            "--adapter",
-            adapter,
-            "--store",
-            "redis",
-            "--redis",
-            &url,
-            "--keys",
-            &keys,
-        ];
+        let mut options: Vec<_> = options.split(' ').collect();
+        options.extend(["--store", "redis", "--redis", &url, "--keys", &keys]);
         let program = env!("CARGO_BIN_EXE_testbed-node");
         let nodes = vec![
             Node::start(program, &options).await,
@@ -60,8 +53,8 @@ impl TwoNodes {
     }
 }
 
-async fn concurrent_increments_lose_nothing(adapter: &str) {
-    let cluster = TwoNodes::start(adapter).await;
+async fn concurrent_increments_lose_nothing(options: &str) {
+    let cluster = TwoNodes::start(options).await;
     let mut browser = cluster.visitor().await;
     for answer in cluster
         .storm(&browser, 800, |_| "/incr?ms=2".to_owned())
@@ -73,26 +66,26 @@ async fn concurrent_increments_lose_nothing(adapter: &str) {
         .get(cluster.nodes[1].address(), "/read")
         .await
         .number();
-    println!("{adapter}: 800 concurrent increments, kept {kept}");
+    println!("{options}: 800 concurrent increments, kept {kept}");
     assert_eq!(kept, 800);
 }
 
-async fn every_increment_that_is_committed_at_once_has_a_value_of_its_own(adapter: &str) {
-    let cluster = TwoNodes::start(adapter).await;
+async fn every_increment_that_is_committed_at_once_has_a_value_of_its_own(options: &str) {
+    let cluster = TwoNodes::start(options).await;
     let browser = cluster.visitor().await;
     let answers = cluster
         .storm(&browser, 800, |_| "/incr-now?ms=2".to_owned())
         .await;
     let values: HashSet<_> = answers.into_iter().map(Answer::number).collect();
     println!(
-        "{adapter}: 800 committed increments, {} different values",
+        "{options}: 800 committed increments, {} different values",
         values.len()
     );
     assert_eq!(values, (1..=800).collect());
 }
 
-async fn a_naive_increment_is_kept_or_refused_but_never_lost(adapter: &str) {
-    let cluster = TwoNodes::start(adapter).await;
+async fn a_naive_increment_is_kept_or_refused_but_never_lost(options: &str) {
+    let cluster = TwoNodes::start(options).await;
     let mut browser = cluster.visitor().await;
     let answers = cluster
         .storm(&browser, 800, |_| "/incr-naive?ms=2".to_owned())
@@ -104,7 +97,7 @@ async fn a_naive_increment_is_kept_or_refused_but_never_lost(adapter: &str) {
         .await
         .number();
     println!(
-        "{adapter}: 800 naive increments, {successes} answered 200, {conflicts} answered 409, count {count}"
+        "{options}: 800 naive increments, {successes} answered 200, {conflicts} answered 409, count {count}"
     );
     assert_eq!(count, successes as u64);
     assert_eq!(successes + conflicts, 800);
@@ -118,8 +111,8 @@ async fn a_naive_increment_is_kept_or_refused_but_never_lost(adapter: &str) {
     }
 }
 
-async fn concurrent_writes_of_different_keys_all_survive(adapter: &str) {
-    let cluster = TwoNodes::start(adapter).await;
+async fn concurrent_writes_of_different_keys_all_survive(options: &str) {
+    let cluster = TwoNodes::start(options).await;
     let mut browser = cluster.visitor().await;
     for answer in cluster
         .storm(&browser, 192, |i| format!("/set/k{i}/{i}?ms=2"))
@@ -132,7 +125,7 @@ async fn concurrent_writes_of_different_keys_all_survive(adapter: &str) {
         .await
         .number()
         - 1;
-    println!("{adapter}: 192 concurrent writes of different keys, kept {kept}");
+    println!("{options}: 192 concurrent writes of different keys, kept {kept}");
     assert_eq!(kept, 192);
     for i in 0..192 {
         let value = browser
@@ -142,8 +135,8 @@ async fn concurrent_writes_of_different_keys_all_survive(adapter: &str) {
     }
 }
 
-async fn alternating_writes_of_one_browser_are_all_kept(adapter: &str) {
-    let cluster = TwoNodes::start(adapter).await;
+async fn alternating_writes_of_one_browser_are_all_kept(options: &str) {
+    let cluster = TwoNodes::start(options).await;
     let mut browser = cluster.visitor().await;
     for i in 0..200 {
         assert_eq!(
@@ -158,12 +151,12 @@ async fn alternating_writes_of_one_browser_are_all_kept(adapter: &str) {
         .get(cluster.nodes[0].address(), "/read")
         .await
         .number();
-    println!("{adapter}: 200 alternating increments, kept {kept}");
+    println!("{options}: 200 alternating increments, kept {kept}");
     assert_eq!(kept, 200);
 }
 
-async fn no_read_on_the_other_node_is_stale(adapter: &str) {
-    let cluster = TwoNodes::start(adapter).await;
+async fn no_read_on_the_other_node_is_stale(options: &str) {
+    let cluster = TwoNodes::start(options).await;
     let mut browser = cluster.visitor().await;
     let mut stale = 0;
     for i in 1..=200 {
@@ -182,24 +175,30 @@ async fn no_read_on_the_other_node_is_stale(adapter: &str) {
                 != i,
         );
     }
-    println!("{adapter}: 200 reads on the other node right after a write, stale {stale}");
+    println!("{options}: 200 reads on the other node right after a write, stale {stale}");
     assert_eq!(stale, 0);
 }
 
-macro_rules! on_both_adapters {
+macro_rules! on_every_pair_of_nodes {
     ($($story:ident),+ $(,)?) => {
-        mod tower {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() { super::$story("tower").await; })+
-        }
-        mod axum {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() { super::$story("axum").await; })+
+        on_every_pair_of_nodes!(@ tower, "--adapter tower", $($story),+);
+        on_every_pair_of_nodes!(@ tower_with_near_cache, "--adapter tower --near-cache", $($story),+);
+        on_every_pair_of_nodes!(@ axum, "--adapter axum", $($story),+);
+        on_every_pair_of_nodes!(@ axum_with_near_cache, "--adapter axum --near-cache", $($story),+);
+    };
+    (@ $pair:ident, $options:literal, $($story:ident),+) => {
+        mod $pair {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $story() {
+                    super::$story($options).await;
+                }
+            )+
         }
     };
 }
 
-on_both_adapters!(
+on_every_pair_of_nodes!(
     concurrent_increments_lose_nothing,
     every_increment_that_is_committed_at_once_has_a_value_of_its_own,
     a_naive_increment_is_kept_or_refused_but_never_lost,

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 /// Asserts that none of these cookies stands for anybody, on any node, and that nothing is stored of
 /// their session.
 async fn assert_logged_out(cluster: &Cluster, nodes: usize, cookies: &[String]) {
+    cluster.catch_up().await;
     for cookie in cookies {
         let mut browser = Browser::new();
         browser.set_cookie(Some(cookie));
@@ -136,6 +137,7 @@ async fn s21_a_privilege_that_was_dropped_stays_dropped(combination: Combination
         // The others have read that the role is admin, and are about to write.
         let mut dropping = browser.clone();
         dropping.get(there, "/set/role/user").await.ok();
+        cluster.catch_up().await;
         // It is seen everywhere from the very next request.
         for cookie in [&browser, &dropping] {
             assert_eq!(cookie.peek(there, "/get/role").await.ok(), "user");
@@ -164,6 +166,7 @@ async fn s21_a_drop_that_rotates_refuses_writes_from_before(combination: Combina
     browser.get(there, "/login/guest").await.ok();
     commits.open();
     let (answer, late) = writing.await.unwrap();
+    cluster.catch_up().await;
     assert_eq!(answer.status, 409);
     assert_eq!(answer.session_cookie(), None);
     for node in [here, there] {

@@ -149,6 +149,7 @@ async fn s17_every_change_of_privileges_replaces_the_secret_on_all_nodes(combina
     {
         let before = browser.clone();
         browser.get(nodes[step % 2], route).await.ok();
+        cluster.catch_up().await;
         let (old, new) = [&before, &browser]
             .map(|browser| CookieParts::of(browser.cookie().unwrap()))
             .into();

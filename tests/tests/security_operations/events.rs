@@ -177,6 +177,7 @@ async fn s36_a_rollback_of_the_store_is_one_event_and_ends_the_session(combinati
         ["store_rollback", "session_destroyed(store_rollback)"]
     );
     assert_eq!(cluster.stored(), 0);
+    cluster.catch_up().await;
     assert_eq!(
         browser.peek(cluster.node(0), "/whoami").await.ok(),
         "-",
@@ -198,6 +199,7 @@ async fn s36_a_fork_of_the_store_is_one_event_and_ends_the_session(combination: 
         for _ in 0..commits_after_the_fork {
             other.get(cluster.node(0), "/incr").await.ok();
         }
+        cluster.catch_up().await;
         let mut news = News::new();
         assert_eq!(browser.peek(node, "/whoami").await.ok(), "-");
         assert_eq!(
@@ -224,6 +226,7 @@ async fn s36_a_fork_found_at_the_commit_is_one_event_and_a_refusal(combination: 
     commits.arrivals(1).await;
     cluster.put_back(common).await;
     other.get(cluster.node(1), "/set/side/other").await.ok();
+    cluster.catch_up().await;
     let mut news = News::new();
     commits.open();
     let answer = writing.await.unwrap();
