@@ -47,6 +47,9 @@ macro_rules! for_every_combination {
         $crate::for_every_combination!(@ axum_on_memory, Axum, Memory, $($story),+);
         $crate::for_every_combination!(@ axum_on_redis, Axum, Redis, $($story),+);
         $crate::for_every_combination!(@ axum_on_near_cache, Axum, NearCache, $($story),+);
+        $crate::for_every_combination!(@ actix_on_memory, Actix, Memory, $($story),+);
+        $crate::for_every_combination!(@ actix_on_redis, Actix, Redis, $($story),+);
+        $crate::for_every_combination!(@ actix_on_near_cache, Actix, NearCache, $($story),+);
     };
     (@ $combination:ident, $adapter:ident, $backend:ident, $($story:ident),+) => {
         mod $combination {

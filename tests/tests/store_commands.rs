@@ -132,7 +132,7 @@ async fn a_burst_on_one_session_costs_fewer_commits_than_requests(adapter: Adapt
 
 const BURSTS: usize = 20;
 
-macro_rules! on_both_adapters {
+macro_rules! on_every_adapter {
     ($($story:ident),+ $(,)?) => {
         mod tower {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,10 +142,14 @@ macro_rules! on_both_adapters {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $story() { super::$story(tenure_tests::Adapter::Axum).await; })+
         }
+        mod actix {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() { super::$story(tenure_tests::Adapter::Actix).await; })+
+        }
     };
 }
 
-on_both_adapters!(
+on_every_adapter!(
     each_kind_of_request_costs_no_more_than_promised,
     ten_thousand_worthless_cookies_cost_nothing,
     a_burst_on_one_session_costs_fewer_commits_than_requests,

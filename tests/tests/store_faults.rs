@@ -192,7 +192,7 @@ async fn a_load_whose_connection_breaks_is_answered(adapter: &str) {
     }
 }
 
-macro_rules! on_both_adapters {
+macro_rules! on_every_adapter {
     ($($story:ident),+ $(,)?) => {
         mod tower {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -202,10 +202,14 @@ macro_rules! on_both_adapters {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $story() { super::$story("axum").await; })+
         }
+        mod actix {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() { super::$story("actix").await; })+
+        }
     };
 }
 
-on_both_adapters!(
+on_every_adapter!(
     s37_a_store_that_hangs_is_answered_with_503_within_the_deadline,
     s37_a_store_that_is_down_is_answered_with_503_at_once,
     a_commit_that_timed_out_but_happened_is_neither_lost_nor_applied_twice,

@@ -185,6 +185,8 @@ macro_rules! on_every_pair_of_nodes {
         on_every_pair_of_nodes!(@ tower_with_near_cache, "--adapter tower --near-cache", $($story),+);
         on_every_pair_of_nodes!(@ axum, "--adapter axum", $($story),+);
         on_every_pair_of_nodes!(@ axum_with_near_cache, "--adapter axum --near-cache", $($story),+);
+        on_every_pair_of_nodes!(@ actix, "--adapter actix", $($story),+);
+        on_every_pair_of_nodes!(@ actix_with_near_cache, "--adapter actix --near-cache", $($story),+);
     };
     (@ $pair:ident, $options:literal, $($story:ident),+) => {
         mod $pair {

@@ -25,6 +25,7 @@
 //! | `/headers` | prints the request's header fields as `Debug` does, as a log would |
 
 mod action;
+mod actix_app;
 mod app;
 mod axum_app;
 mod node;

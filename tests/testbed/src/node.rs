@@ -2,12 +2,14 @@ use std::io;
 
 use tokio::net::TcpListener;
 
-use crate::{App, axum_app, tower_app};
+use crate::{App, actix_app, axum_app, tower_app};
 
 /// What stands between the routes and the session manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[non_exhaustive]
 pub enum Adapter {
+    /// `tenure-actix` under actix's `HttpServer`.
+    Actix,
     /// `tenure-axum` under `axum::serve`.
     Axum,
     /// `tenure-tower` under bare hyper.
@@ -21,6 +23,7 @@ pub enum Adapter {
 /// An [`io::Error`] if the listener fails.
 pub async fn serve(adapter: Adapter, app: App, listener: TcpListener) -> io::Result<()> {
     match adapter {
+        Adapter::Actix => actix_app::serve(app, listener)?.await,
         Adapter::Axum => {
             let app = axum_app::router(app);
             axum::serve(

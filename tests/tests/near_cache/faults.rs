@@ -1,4 +1,4 @@
-//! Faults of the feed, under a writer on one node that numbers its values and readers on the other who
+//! Faults of the feed, under a writer on one node that numbers its values and reads on the other that
 //! never show a newer cookie: nothing is served that was replaced longer ago than the staleness bound,
 //! and afterwards hits come back by themselves.
 
@@ -13,7 +13,10 @@ use std::{
 
 use tenure_testing::{FaultProxy, RedisServer, Traffic};
 use tenure_tests::Browser;
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
 
 use crate::nodes::{Nodes, STALENESS, figure};
 
@@ -59,14 +62,16 @@ async fn nothing_older_than_the_bound_is_served(fault: Fault) {
     let proxy = FaultProxy::start(redis.address());
     let nodes = Nodes::start(redis, Some(&proxy.url())).await;
     let [here, there] = nodes.both();
-    let mut browser = Browser::new();
-    browser.get(here, "/set/n/0").await.ok();
+    let mut browsers = Vec::new();
+    for _ in 0..SESSIONS {
+        let mut browser = Browser::new();
+        browser.get(here, "/set/n/0").await.ok();
+        browsers.push(browser);
+    }
 
     let stop = Arc::new(AtomicBool::new(false));
-    let reading: Vec<_> = (0..READERS)
-        .map(|_| read(browser.clone(), there, Arc::clone(&stop)))
-        .collect();
-    let writing = write(browser.clone(), here, Arc::clone(&stop));
+    let reading = read(browsers.clone(), there, Arc::clone(&stop));
+    let writing = write(browsers, here, Arc::clone(&stop));
     sleep(LASTING / 5).await;
     assert!(figure(there, "/hits").await > 0, "no hits to begin with");
     let lost = fault.strike(&nodes.redis, &proxy).await;
@@ -74,58 +79,73 @@ async fn nothing_older_than_the_bound_is_served(fault: Fault) {
     stop.store(true, Ordering::Relaxed);
 
     let writes = writing.await.unwrap();
-    let mut reads = Vec::new();
-    for reading in reading {
-        reads.extend(reading.await.unwrap());
-    }
+    let reads = reading.await.unwrap();
     assert_in_bounds(&writes, &reads, lost);
     assert_hits_come_back(here, there).await;
 }
 
-/// A value that was stored, and when the answer came.
-type Write = (u64, Instant);
+/// The values that were stored in a session, and when the answers came.
+type Writes = Vec<(u64, Instant)>;
 
-/// When the request was sent, and the value in its answer; `None` if the session was empty, an error
-/// for a status other than 200.
-type Read = (Instant, Result<Option<u64>, u16>);
+/// Which session was read, when the request was sent, and the value in its answer; `None` if the
+/// session was empty, an error for a status other than 200.
+type Read = (usize, Instant, Result<Option<u64>, u16>);
 
-fn write(mut browser: Browser, node: SocketAddr, stop: Arc<AtomicBool>) -> JoinHandle<Vec<Write>> {
+/// Writes to one session after the other, so that at any time most of them lie in the other node's
+/// cache.
+fn write(
+    mut browsers: Vec<Browser>,
+    node: SocketAddr,
+    stop: Arc<AtomicBool>,
+) -> JoinHandle<Vec<Writes>> {
     tokio::spawn(async move {
-        let mut writes = Vec::new();
+        let mut writes = vec![Writes::new(); SESSIONS];
         for n in 1.. {
+            for (browser, writes) in browsers.iter_mut().zip(&mut writes) {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                let answer = browser.get(node, &format!("/set/n/{n}")).await;
+                if answer.status == 200 {
+                    writes.push((n, Instant::now()));
+                }
+                sleep(Duration::from_millis(4)).await;
+            }
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            let answer = browser.get(node, &format!("/set/n/{n}")).await;
-            if answer.status == 200 {
-                writes.push((n, Instant::now()));
-            }
-            // So that readers meet some values more than once.
-            sleep(Duration::from_millis(3)).await;
         }
         writes
     })
 }
 
-fn read(browser: Browser, node: SocketAddr, stop: Arc<AtomicBool>) -> JoinHandle<Vec<Read>> {
+/// Sends requests at a steady pace, whether or not the earlier ones have been answered.
+fn read(browsers: Vec<Browser>, node: SocketAddr, stop: Arc<AtomicBool>) -> JoinHandle<Vec<Read>> {
     tokio::spawn(async move {
-        let mut reads = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
-            let sent = Instant::now();
-            let answer = browser.peek(node, "/get/n").await;
-            let value = match answer.status {
-                200 => Ok(answer.body.parse().ok()),
-                status => Err(status),
-            };
-            reads.push((sent, value));
+        let mut reads = JoinSet::new();
+        for session in (0..SESSIONS).cycle() {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let browser = browsers[session].clone();
+            reads.spawn(async move {
+                let sent = Instant::now();
+                let answer = browser.peek(node, "/get/n").await;
+                let value = match answer.status {
+                    200 => Ok(answer.body.parse().ok()),
+                    status => Err(status),
+                };
+                (session, sent, value)
+            });
+            sleep(Duration::from_millis(1)).await;
         }
-        reads
+        reads.join_all().await
     })
 }
 
-fn assert_in_bounds(writes: &[Write], reads: &[Read], lost: Option<Instant>) {
+fn assert_in_bounds(writes: &[Writes], reads: &[Read], lost: Option<Instant>) {
     let (mut refused, mut oldest) = (0, Duration::ZERO);
-    for &(sent, value) in reads {
+    for &(session, sent, value) in reads {
         let value = match value {
             Ok(Some(value)) => value,
             Ok(None) => {
@@ -141,6 +161,7 @@ fn assert_in_bounds(writes: &[Write], reads: &[Read], lost: Option<Instant>) {
                 continue;
             }
         };
+        let writes = &writes[session];
         let next = writes.partition_point(|(written, _)| *written <= value);
         let replaced = writes.get(next).map(|(_, at)| *at);
         // The request was sent that long after it was certain that the value was no longer stored.
@@ -152,10 +173,10 @@ fn assert_in_bounds(writes: &[Write], reads: &[Read], lost: Option<Instant>) {
     }
     println!(
         "{} writes, {} reads, {refused} refused; the oldest value was served {oldest:?} after its end",
-        writes.len(),
+        writes.iter().map(Vec::len).sum::<usize>(),
         reads.len(),
     );
-    assert!(reads.len() > refused + 1000, "hardly any reads");
+    assert!(reads.len() > refused + 500, "hardly any reads");
 }
 
 async fn assert_hits_come_back(here: SocketAddr, there: SocketAddr) {
@@ -201,4 +222,4 @@ async fn a_server_that_comes_back_empty() {
 }
 
 const LASTING: Duration = Duration::from_secs(5);
-const READERS: usize = 2;
+const SESSIONS: usize = 40;

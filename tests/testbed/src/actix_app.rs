@@ -1,0 +1,120 @@
+//! The routes as an actix user would write them: extractors and a middleware.
+
+use std::{future::ready, io, time::Duration};
+
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpServer, Responder, Route,
+    body::BoxBody,
+    dev::Server,
+    http::{KeepAlive, StatusCode, header},
+    web::{self, Path, Query, get},
+};
+use serde::Deserialize;
+use tenure_actix::{Session, SessionError, SessionMiddleware};
+use tokio::net::TcpListener;
+
+use crate::action::{Action, Reply};
+
+/// Serves until it is dropped: an actix server closes its listener and stops its workers then.
+pub(crate) fn serve(app: crate::App, listener: TcpListener) -> io::Result<Server> {
+    let server = HttpServer::new(move || {
+        let stats = app.stats.clone();
+        App::new()
+            .route("/stats", get().to(move || ready(stats.json())))
+            .configure(routes)
+            .wrap(SessionMiddleware::new(app.sessions.clone()))
+    });
+    let server = server
+        .workers(WORKERS)
+        .tcp_nodelay(true)
+        // Connections live as long as under the other adapters.
+        .keep_alive(KeepAlive::Os)
+        .client_request_timeout(Duration::ZERO)
+        // The process ends at once, as it does under the other adapters.
+        .disable_signals()
+        .listen(listener.into_std()?)?;
+    Ok(server.run())
+}
+
+fn routes(app: &mut web::ServiceConfig) {
+    app.route("/plain", get().to(|| ready("plain")))
+        .route("/asset", get().to(|| ready(Reply::asset())))
+        .route("/headers", get().to(headers))
+        .route("/read", fixed(Action::Read))
+        .route("/incr", fixed(Action::Incr))
+        .route("/incr-now", fixed(Action::IncrNow))
+        .route("/incr-naive", fixed(Action::IncrNaive))
+        .route("/keys", fixed(Action::Keys))
+        .route("/logout", fixed(Action::Logout))
+        .route("/logout-boom", fixed(Action::LogoutBoom))
+        .route("/rotate", fixed(Action::Rotate))
+        .route("/whoami", fixed(Action::WhoAmI))
+        .route("/boom", fixed(Action::Boom))
+        .route("/version", fixed(Action::Version))
+        .route("/public", fixed(Action::Public))
+        .route("/cookies", fixed(Action::Cookies))
+        .route("/set/{key}/{value}", get().to(set))
+        .route("/get/{key}", get().to(read))
+        .route("/login/{user}", get().to(login))
+        .route("/fill/{bytes}", get().to(fill));
+}
+
+#[derive(Deserialize)]
+struct Pause {
+    #[serde(default)]
+    ms: u64,
+}
+
+type Outcome = Result<Reply, SessionError>;
+
+fn fixed(action: Action) -> Route {
+    get().to(move |pause, session| perform(action.clone(), pause, session))
+}
+
+async fn set(path: Path<(String, String)>, pause: Query<Pause>, session: Session) -> Outcome {
+    let (key, value) = path.into_inner();
+    perform(Action::Set { key, value }, pause, session).await
+}
+
+async fn read(key: Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
+    let key = key.into_inner();
+    perform(Action::Get { key }, pause, session).await
+}
+
+async fn login(user: Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
+    let user = user.into_inner();
+    perform(Action::Login { user }, pause, session).await
+}
+
+async fn fill(bytes: Path<usize>, pause: Query<Pause>, session: Session) -> Outcome {
+    let bytes = bytes.into_inner();
+    perform(Action::Fill { bytes }, pause, session).await
+}
+
+async fn headers(request: HttpRequest) -> String {
+    format!("{:?}", request.headers())
+}
+
+async fn perform(action: Action, pause: Query<Pause>, session: Session) -> Outcome {
+    let pause = Duration::from_millis(pause.ms);
+    Ok(action.perform(&session, pause).await?)
+}
+
+impl Responder for Reply {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or_default();
+        let mut response = HttpResponse::build(status);
+        if let Some(value) = self.cache_control {
+            response.insert_header((header::CACHE_CONTROL, value));
+        }
+        for cookie in self.cookies {
+            response.append_header((header::SET_COOKIE, *cookie));
+        }
+        response.body(self.body)
+    }
+}
+
+/// Two, so that requests of one session meet on different threads.
+const WORKERS: usize = 2;
