@@ -48,7 +48,7 @@ async fn a_load_that_begins_after_the_change_does_not_share_the_one_from_before(
     gate.open();
     assert_eq!(before.await.unwrap(), found(&old));
     assert_eq!(after.await.unwrap(), found(&new));
-    assert_cached(&node, &old, &found(&new), false).await;
+    assert_cached(&node, &old, &found(&new), true).await;
 }
 
 #[tokio::test(start_paused = true)]
