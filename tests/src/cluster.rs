@@ -101,7 +101,7 @@ impl Cluster {
         for index in 0..self.nodes.len() {
             let nobody = SessionId::from_bytes([0; 16]);
             let found = self.gates(index).inner().load(nobody, Freshness::Latest);
-            found.await.expect("an answer of the store");
+            let _ = found.await.expect("an answer of the store");
         }
     }
 

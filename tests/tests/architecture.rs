@@ -11,8 +11,9 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use cargo_metadata::{Dependency, DependencyKind, Metadata, MetadataCommand, Package};
@@ -66,9 +67,24 @@ fn core_and_stores_know_no_framework_and_adapters_no_store() {
             let found = package.dependencies.iter().filter(|dependency| {
                 Scope::Product.covers(dependency)
                     && dependency.path.is_none()
-                    && dependency.name.split(['-', '_']).any(|part| part == word)
+                    && is_or_has(&dependency.name, word)
             });
             violations.extend(found.map(|found| format!("{} → {}", package.name, found.name)));
+        }
+    }
+    check(&violations, "Layers");
+}
+
+/// Who uses one adapter compiles nothing of the other's framework, and no driver.
+#[test]
+fn what_is_foreign_to_a_crate_does_not_come_with_its_dependencies_either() {
+    let mut violations = Vec::new();
+    for (name, words) in FOREIGN {
+        for found in everything_below(name) {
+            let foreign = words.iter().any(|word| is_or_has(&found, word));
+            if foreign && !found.starts_with("tenure") {
+                violations.push(format!("{name} → … → {found}"));
+            }
         }
     }
     check(&violations, "Layers");
@@ -241,6 +257,27 @@ fn arrows(from: &str) -> &'static [&'static str] {
 fn reachable(from: &str) -> BTreeSet<&'static str> {
     let beyond = arrows(from).iter().flat_map(|to| reachable(to));
     beyond.chain(arrows(from).iter().copied()).collect()
+}
+
+/// Whether `word` is one of the words that make up a package's name.
+fn is_or_has(name: &str, word: &str) -> bool {
+    name.split(['-', '_']).any(|part| part == word)
+}
+
+/// The names of all packages that are compiled for a package's users, with all of its features.
+fn everything_below(package: &str) -> BTreeSet<String> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tree = Command::new(cargo)
+        .args(["tree", "--locked", "--all-features", "--prefix", "none"])
+        .args(["--edges", "normal,build", "--package", package])
+        .output()
+        .expect("the tree of dependencies");
+    let text = String::from_utf8(tree.stdout).expect("text");
+    let names = text.lines().filter_map(|line| line.split(' ').next());
+    let names: BTreeSet<_> = names.map(str::to_owned).collect();
+    let trouble = String::from_utf8_lossy(&tree.stderr);
+    assert!(names.contains(package), "{package}: {trouble}");
+    names
 }
 
 fn manifests(metadata: &Metadata) -> impl Iterator<Item = (PathBuf, String)> {

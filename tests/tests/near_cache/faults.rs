@@ -8,14 +8,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tenure_testing::{FaultProxy, RedisServer, Traffic};
 use tenure_tests::Browser;
 use tokio::{
     task::{JoinHandle, JoinSet},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use crate::nodes::{Nodes, STALENESS, figure};

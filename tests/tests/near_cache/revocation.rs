@@ -1,9 +1,10 @@
 //! How soon a logout on one node holds on the other.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tenure_testing::RedisServer;
 use tenure_tests::Browser;
+use tokio::time::Instant;
 
 use crate::nodes::{Nodes, STALENESS};
 
