@@ -26,7 +26,8 @@
 //! - **Persistence** as you need it. With `appendfsync everysec` a crash loses up to about a second.
 //! - **Rights**: `GET`, `DEL`, `EVAL`, `EVALSHA`, and within the scripts `SET`, `SETRANGE`,
 //!   `GETRANGE`, `EXISTS`, `PEXPIRE`, on the keys `{prefix}:*`; `INFO` for the warning above; `WAIT`,
-//!   `MULTI`, `EXEC` and `UNWATCH` with [`min_replicas`](RedisStoreBuilder::min_replicas).
+//!   `MULTI`, `EXEC` and `UNWATCH` with [`min_replicas`](RedisStoreBuilder::min_replicas);
+//!   `CLIENT TRACKING` and `PING` for a near cache.
 //!
 //! # When something fails
 //!
@@ -46,6 +47,13 @@
 //! the server is back, the next call works. Sending a call again is safe because every verb is
 //! idempotent: a commit that was carried out although its answer was lost recognises itself by its
 //! version, and is carried out once.
+//!
+//! # What a cache is told
+//!
+//! With [`feed`](tenure_core::SessionStore::feed), which `tenure-near-cache` calls, the store gets a
+//! connection of its own on which Redis reports what others change (`CLIENT TRACKING`), and a `PING`
+//! proves that no report is missing. A server that forbids it serves all the same; the cache then
+//! proves nothing, and asks for each session again when the staleness bound is over.
 //!
 //! # Features
 //!
