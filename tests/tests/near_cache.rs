@@ -19,5 +19,7 @@ mod histories;
 mod nodes;
 #[path = "near_cache/racing_writer.rs"]
 mod racing_writer;
+#[path = "near_cache/refresh.rs"]
+mod refresh;
 #[path = "near_cache/revocation.rs"]
 mod revocation;
