@@ -3,7 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
 
-use std::{fs, hint::black_box, time::Duration};
+use std::{env, fs, hint::black_box, process::Command, time::Duration};
 
 use futures_util::FutureExt;
 use tenure_benches::OneRecord;
@@ -11,14 +11,25 @@ use tenure_core::{Freshness, SessionStore};
 use tenure_near_cache::NearCache;
 
 fn main() {
+    let arguments: Vec<_> = env::args().collect();
+    if let [_, sessions, max_bytes] = &*arguments
+        && let (Ok(sessions), Ok(max_bytes)) = (sessions.parse(), max_bytes.parse())
+    {
+        return fill(sessions, max_bytes);
+    }
     println!("| sessions of 1 KiB | bound | cached | counted per session | resident per session |");
     println!("|---|---|---|---|---|");
-    fill(100_000, 1 << 30);
-    fill(1_000_000, 64 << 20);
+    // Each in a process of its own: memory that was freed still counts as resident.
+    for (sessions, max_bytes) in [(100_000, 1 << 30), (1_000_000, 64 << 20)] {
+        let program = env::current_exe().expect("this program");
+        let arguments = [sessions, max_bytes].map(|number: u64| number.to_string());
+        let status = Command::new(program).args(arguments).status();
+        assert!(status.expect("a process").success());
+    }
 }
 
 /// Loads that many sessions and prints what that took.
-fn fill(sessions: usize, max_bytes: u64) {
+fn fill(sessions: u64, max_bytes: u64) {
     let store = OneRecord::of_bytes(1024);
     let cache = NearCache::builder(store.clone())
         .max_bytes(max_bytes)

@@ -27,7 +27,7 @@ impl<S: SessionStore> NearCacheBuilder<S> {
         }
     }
 
-    /// How much memory the cached sessions may take, in bytes. Default 64 MiB: about 45,000 sessions
+    /// How much memory the cached sessions may take, in bytes. Default 64 MiB: about 53,000 sessions
     /// of 1 KiB. When it is full, the sessions that are used least make room.
     ///
     /// Counted are the records and what the cache needs for them.

@@ -13,7 +13,9 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 use quick_cache::{Weighter, sync::Cache};
-use tenure_core::{Clock, FeedListener, Freshness, Load, Record, Relation, SessionId, Version};
+use tenure_core::{
+    Clock, FeedListener, Freshness, Load, RECORD_HEADER_BYTES, Record, Relation, SessionId, Version,
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -321,16 +323,16 @@ struct Weight;
 impl Weighter<SessionId, Arc<Entry>> for Weight {
     fn weight(&self, _: &SessionId, entry: &Arc<Entry>) -> u64 {
         let heap = match &entry.answer {
-            Answer::Live(record) => record.encoded_len(),
+            Answer::Live(record) => record.encoded_len() - RECORD_HEADER_BYTES,
             Answer::Absent | Answer::Deleted => 0,
         };
         (OVERHEAD_BYTES + heap) as u64
     }
 }
 
-/// An entry without its values: itself, the counts of its two owners, its slot and its share of the
-/// cache's tables.
-const OVERHEAD_BYTES: usize = size_of::<Entry>() + 2 * size_of::<usize>() + 64;
+/// An entry without its values: itself, and what it needs in the cache's tables and the allocator's, as
+/// measured by `benches/near_cache_memory.rs`.
+const OVERHEAD_BYTES: usize = size_of::<Entry>() + 160;
 
 /// What the number of entries is estimated by, which the cache sizes its tables for.
 const TYPICAL_BYTES: u64 = 1024;

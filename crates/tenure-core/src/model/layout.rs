@@ -91,7 +91,8 @@ impl Record {
             lease_end,
             absolute_end,
             principal,
-            values: Values::decode(stored)?,
+            // A copy, so that a record that is kept does not keep the header's bytes too.
+            values: Values::decode(Bytes::copy_from_slice(&stored))?,
         })
     }
 }
