@@ -1,7 +1,7 @@
 //! Answers that were overtaken by a change while they were under way, and what is known after a
 //! write.
 
-use tenure_core::{Clock, Commit, Freshness, Load, Record, Renewal, SessionStore, StoreErrorKind};
+use tenure_core::{Clock, Commit, Load, Record, Renewal, SessionStore, StoreErrorKind};
 use tenure_testing::{Moment, Verb, records};
 
 use crate::support::{MILLISECOND, Node, STALENESS, World, found};
@@ -18,10 +18,7 @@ async fn an_answer_that_a_change_has_overtaken_is_returned_but_not_kept() {
     let world = World::new();
     let (node, old) = (world.node(), world.stored().await);
     let gate = node.gates().hold(Verb::Load, Moment::AfterCall);
-    let loading = tokio::spawn({
-        let (cache, id, floor) = (node.cache.clone(), old.id(), old.version());
-        async move { cache.load(id, Freshness::AtLeast(floor)).await.unwrap() }
-    });
+    let loading = node.loading(&old);
     gate.arrivals(1).await;
     let new = world.changed(&old).await;
     gate.open();
@@ -36,14 +33,10 @@ async fn a_load_that_begins_after_the_change_does_not_share_the_one_from_before(
     let world = World::new();
     let (node, old) = (world.node(), world.stored().await);
     let gate = node.gates().hold(Verb::Load, Moment::AfterCall);
-    let loading = |seen: &Record| {
-        let (cache, id, floor) = (node.cache.clone(), seen.id(), seen.version());
-        tokio::spawn(async move { cache.load(id, Freshness::AtLeast(floor)).await.unwrap() })
-    };
-    let before = loading(&old);
+    let before = node.loading(&old);
     gate.arrivals(1).await;
     let new = world.changed(&old).await;
-    let after = loading(&old);
+    let after = node.loading(&old);
     gate.arrivals(2).await;
     gate.open();
     assert_eq!(before.await.unwrap(), found(&old));
@@ -56,10 +49,7 @@ async fn an_answer_from_before_a_loss_of_the_feed_is_not_kept() {
     let world = World::new();
     let (node, record) = (world.node(), world.stored().await);
     let gate = node.gates().hold(Verb::Load, Moment::AfterCall);
-    let loading = tokio::spawn({
-        let (cache, id) = (node.cache.clone(), record.id());
-        async move { cache.load(id, Freshness::Latest).await.unwrap() }
-    });
+    let loading = node.loading_latest(record.id());
     gate.arrivals(1).await;
     world.elsewhere.lose();
     gate.open();
@@ -88,10 +78,7 @@ async fn a_slow_load_does_not_put_the_state_from_before_a_commit_back() {
     let world = World::new();
     let (node, old) = (world.node(), world.stored().await);
     let gate = node.gates().hold(Verb::Load, Moment::AfterCall);
-    let loading = tokio::spawn({
-        let (cache, id, floor) = (node.cache.clone(), old.id(), old.version());
-        async move { cache.load(id, Freshness::AtLeast(floor)).await.unwrap() }
-    });
+    let loading = node.loading(&old);
     gate.arrivals(1).await;
     let new = node.commits(&old).await;
     gate.open();
@@ -105,10 +92,7 @@ async fn a_commit_that_another_one_has_overtaken_is_not_kept() {
     let (node, base) = (world.node(), world.stored().await);
     let ours = records::successor(&base);
     let gate = node.gates().hold(Verb::Commit, Moment::AfterCall);
-    let committing = tokio::spawn({
-        let (cache, expected, ours) = (node.cache.clone(), base.version(), ours.clone());
-        async move { cache.commit(expected, ours).await.unwrap() }
-    });
+    let committing = node.committing(&base, &ours);
     gate.arrivals(1).await;
     let theirs = world.changed(&ours).await;
     gate.open();
@@ -123,10 +107,7 @@ async fn a_commit_whose_caller_has_left_takes_the_old_state_out() {
     node.finds(&old, &old).await;
     let new = records::successor(&old);
     let gate = node.gates().hold(Verb::Commit, Moment::AfterCall);
-    let committing = tokio::spawn({
-        let (cache, expected, new) = (node.cache.clone(), old.version(), new.clone());
-        async move { cache.commit(expected, new).await.unwrap() }
-    });
+    let committing = node.committing(&old, &new);
     gate.arrivals(1).await;
     committing.abort();
     assert!(committing.await.unwrap_err().is_cancelled());
@@ -212,10 +193,7 @@ async fn a_deleted_session_stays_deleted_without_asking() {
     let (node, record) = (world.node(), world.stored().await);
     node.finds(&record, &record).await;
     let gate = node.gates().hold(Verb::Load, Moment::AfterCall);
-    let loading = tokio::spawn({
-        let (cache, id) = (node.cache.clone(), record.id());
-        async move { cache.load(id, Freshness::Latest).await.unwrap() }
-    });
+    let loading = node.loading_latest(record.id());
     gate.arrivals(1).await;
     assert!(node.cache.delete(record.id()).await.is_ok());
     gate.open();

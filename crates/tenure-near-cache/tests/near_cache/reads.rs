@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tenure_core::{Clock, Freshness, Load, MemoryStore, Record, SessionStore, SystemClock};
+use tenure_core::{Clock, Freshness, Load, MemoryStore, SessionStore, SystemClock};
 use tenure_near_cache::NearCache;
 use tenure_testing::{Moment, SpyStore, Verb, records};
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::yield_now;
 
 use crate::support::{MILLISECOND, STALENESS, World, found};
 
@@ -151,18 +151,14 @@ async fn concurrent_misses_of_one_session_share_one_load() {
     let world = World::new();
     let (node, record) = (world.node(), world.stored().await);
     let gate = node.gates().hold(Verb::Load, Moment::BeforeCall);
-    let mut readers = JoinSet::new();
-    for _ in 0..50 {
-        let (cache, id, floor) = (node.cache.clone(), record.id(), record.version());
-        readers.spawn(async move { cache.load(id, Freshness::AtLeast(floor)).await.unwrap() });
-    }
+    let readers: Vec<_> = (0..50).map(|_| node.loading(&record)).collect();
     gate.arrivals(1).await;
     while node.cache.metrics().shared_loads < 49 {
         yield_now().await;
     }
     gate.open();
-    for answer in readers.join_all().await {
-        assert_eq!(answer, found(&record));
+    for reader in readers {
+        assert_eq!(reader.await.unwrap(), found(&record));
     }
     assert_eq!(node.loads(), 1);
 }
@@ -173,10 +169,10 @@ async fn a_shared_load_that_left_before_the_browser_s_commit_is_not_believed() {
     let (node, old) = (world.node(), world.stored().await);
     world.elsewhere.silence();
     let gate = node.gates().hold(Verb::Load, Moment::AfterCall);
-    let first = tokio::spawn(read(&node.cache, &old));
+    let first = node.loading(&old);
     gate.arrivals(1).await;
     let new = world.changed(&old).await;
-    let second = tokio::spawn(read(&node.cache, &new));
+    let second = node.loading(&new);
     while node.cache.metrics().shared_loads < 1 {
         yield_now().await;
     }
@@ -191,10 +187,10 @@ async fn a_load_that_left_too_long_ago_is_not_shared() {
     let world = World::new();
     let (node, record) = (world.node(), world.stored().await);
     let gate = node.gates().hold(Verb::Load, Moment::BeforeCall);
-    let first = tokio::spawn(read(&node.cache, &record));
+    let first = node.loading(&record);
     gate.arrivals(1).await;
     tokio::time::sleep(STALENESS).await;
-    let second = tokio::spawn(read(&node.cache, &record));
+    let second = node.loading(&record);
     gate.arrivals(2).await;
     gate.open();
     assert_eq!(first.await.unwrap(), second.await.unwrap());
@@ -206,7 +202,7 @@ async fn a_load_that_everybody_has_left_is_begun_anew() {
     let world = World::new();
     let (node, record) = (world.node(), world.stored().await);
     let gate = node.gates().hold(Verb::Load, Moment::BeforeCall);
-    let abandoned = tokio::spawn(read(&node.cache, &record));
+    let abandoned = node.loading(&record);
     gate.arrivals(1).await;
     abandoned.abort();
     assert!(abandoned.await.unwrap_err().is_cancelled());
@@ -214,13 +210,4 @@ async fn a_load_that_everybody_has_left_is_begun_anew() {
     node.finds(&record, &record).await;
     assert_eq!(node.loads(), 2);
     assert_eq!(node.cache.metrics().shared_loads, 0);
-}
-
-/// A load on a task of its own.
-fn read<S: SessionStore>(
-    cache: &NearCache<S>,
-    seen: &Record,
-) -> impl Future<Output = Load> + Send + use<S> {
-    let (cache, id, floor) = (cache.clone(), seen.id(), seen.version());
-    async move { cache.load(id, Freshness::AtLeast(floor)).await.unwrap() }
 }

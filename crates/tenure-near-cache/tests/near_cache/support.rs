@@ -7,6 +7,7 @@ use tenure_core::{
 };
 use tenure_near_cache::{NearCache, NearCacheBuilder};
 use tenure_testing::{FaultyStore, FedStore, ManualClock, SlowStore, SpyStore, Verb, records};
+use tokio::task::JoinHandle;
 
 pub(crate) const STALENESS: Duration = Duration::from_secs(2);
 pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
@@ -79,6 +80,27 @@ impl Node {
     pub(crate) async fn load_at_least(&self, id: SessionId, floor: Version) -> Load {
         let freshness = Freshness::AtLeast(floor);
         self.cache.load(id, freshness).await.unwrap()
+    }
+
+    /// The same, as a task of its own.
+    pub(crate) fn loading(&self, seen: &Record) -> JoinHandle<Load> {
+        self.loading_with(seen.id(), Freshness::AtLeast(seen.version()))
+    }
+
+    /// Loads what the primary holds, as a task of its own.
+    pub(crate) fn loading_latest(&self, id: SessionId) -> JoinHandle<Load> {
+        self.loading_with(id, Freshness::Latest)
+    }
+
+    fn loading_with(&self, id: SessionId, freshness: Freshness) -> JoinHandle<Load> {
+        let cache = self.cache.clone();
+        tokio::spawn(async move { cache.load(id, freshness).await.unwrap() })
+    }
+
+    /// Commits as a task of its own.
+    pub(crate) fn committing(&self, base: &Record, next: &Record) -> JoinHandle<Commit> {
+        let (cache, expected, next) = (self.cache.clone(), base.version(), next.clone());
+        tokio::spawn(async move { cache.commit(expected, next).await.unwrap() })
     }
 
     /// Asserts what a browser that has seen `seen` finds.
