@@ -190,6 +190,31 @@ async fn a_handler_that_failed_is_rolled_back_but_its_logout_stands() {
 }
 
 #[tokio::test]
+async fn a_request_that_was_made_to_fail_is_refused_and_rolled_back_whatever_its_response_says() {
+    let mut visitor = visitor(&manager()).await;
+    for (status, is_refused) in [(200, true), (404, true), (500, false), (503, false)] {
+        let (handle, session) = visitor.load().await;
+        session.insert("n", 2).unwrap();
+        handle.fail(SessionError::IdCollision);
+        handle.fail(SessionError::Gone);
+        let finish = visitor.finish_with(&handle, status).await;
+        let refusal = finish.refusal.map(|error| error.status());
+        assert_eq!(refusal, is_refused.then_some(503), "{status}");
+        assert_eq!(number(&visitor, "n").await, Some(1));
+    }
+    let untouched = visitor.open();
+    untouched.fail(SessionError::IdCollision);
+    assert!(untouched.finish(200).await.refusal.is_some());
+    // A logout stands.
+    let (handle, session) = visitor.load().await;
+    session.destroy().unwrap();
+    handle.fail(SessionError::IdCollision);
+    let finish = visitor.clone().finish_with(&handle, 200).await;
+    assert!(finish.refusal.is_some() && finish.set_cookie.is_some());
+    assert_eq!(number(&visitor, "n").await, None);
+}
+
+#[tokio::test]
 async fn what_was_committed_at_once_stays_and_its_cookie_is_sent_even_if_the_handler_fails_later() {
     let mut visitor = visitor(&manager()).await;
     let old = visitor.clone();

@@ -1,4 +1,4 @@
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
@@ -9,7 +9,7 @@ use crate::{SessionError, extract::handle};
 /// One struct that the session keeps under one key.
 ///
 /// `Stored<T>` starts with `T::default()` where nothing is stored yet; `Option<Stored<T>>` is `None`
-/// then.
+/// then. Everything that it can do is at [`tenure_core::Stored`].
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -35,55 +35,27 @@ use crate::{SessionError, extract::handle};
 /// # assert_handler(put_in);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Stored<T> {
-    session: tenure_core::Session,
-    value: T,
-}
-
-impl<T: SessionData + Default> Stored<T> {
-    /// Computes the value from the one before; see [`tenure_core::Session::update`] for when the closure
-    /// runs again.
-    ///
-    /// # Errors
-    ///
-    /// As [`tenure_core::Session::update`].
-    pub fn update(
-        &mut self,
-        compute: impl Fn(T) -> T + Send + Sync + 'static,
-    ) -> Result<(), SessionError> {
-        let compute = move |old: Option<T>| compute(old.unwrap_or_default());
-        self.value = self.session.update(T::KEY, compute)?;
-        Ok(())
-    }
-}
+pub struct Stored<T>(tenure_core::Stored<T>);
 
 impl<T: SessionData> Stored<T> {
-    /// Replaces the value that was read, which must not have been changed by another request in
-    /// between; see [`tenure_core::Session::insert`].
-    ///
-    /// # Errors
-    ///
-    /// As [`tenure_core::Session::insert`].
-    pub fn replace(&mut self, value: T) -> Result<(), SessionError> {
-        self.session.insert(T::KEY, value)?;
-        if let Some(stored) = self.session.get(T::KEY)? {
-            self.value = stored;
-        }
-        Ok(())
-    }
-
     /// The value by itself.
     #[must_use]
     pub fn into_inner(self) -> T {
-        self.value
+        self.0.into_inner()
     }
 }
 
 impl<T> Deref for Stored<T> {
-    type Target = T;
+    type Target = tenure_core::Stored<T>;
 
-    fn deref(&self) -> &T {
-        &self.value
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Stored<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
 }
 
@@ -92,8 +64,7 @@ impl<S: Sync, T: SessionData + Default> FromRequestParts<S> for Stored<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
         let session = handle(parts)?.load().await?;
-        let value = session.get(T::KEY)?.unwrap_or_default();
-        Ok(Self { session, value })
+        Ok(Self(tenure_core::Stored::read_or_default(session)?))
     }
 }
 
@@ -102,7 +73,6 @@ impl<S: Sync, T: SessionData> OptionalFromRequestParts<S> for Stored<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, SessionError> {
         let session = handle(parts)?.load().await?;
-        let value = session.get(T::KEY)?;
-        Ok(value.map(|value| Self { session, value }))
+        Ok(tenure_core::Stored::read(session)?.map(Self))
     }
 }

@@ -1,7 +1,7 @@
 //! Versioned HTTP sessions: the session model, the storage contract and the session manager.
 //!
 //! This crate knows no web framework and no database driver. Applications use it through an adapter
-//! (`tenure-axum`, `tenure-tower`), stores implement [`SessionStore`].
+//! (`tenure-axum`, `tenure-tower`, `tenure-actix`), stores implement [`SessionStore`].
 //!
 //! # How it fits together
 //!
@@ -37,7 +37,7 @@ pub use self::{
     clock::{Clock, SystemClock, Timestamp},
     cookie::{
         CookieConfig, CookieConfigBuilder, CookieConfigError, KeyError, KeyRing, SameSite,
-        needs_vary_cookie, private_cache_control,
+        needs_vary_cookie, private_cache_control, sets_cookie,
     },
     entropy::{Entropy, EntropyError, OsEntropy},
     manager::{
@@ -49,7 +49,7 @@ pub use self::{
         Lineage, Principal, RECORD_HEADER_BYTES, Record, Relation, SecretHash, SessionId,
         SessionKey, SessionSecret, Values, Version,
     },
-    session::{OnConflict, Session, SessionData, SessionError, SessionHandle},
+    session::{OnConflict, Session, SessionData, SessionError, SessionHandle, Stored},
     store::{
         Commit, Create, Fed, Feed, FeedListener, Freshness, Load, MemoryStore, MemoryStoreBuilder,
         Renewal, SessionStore, StoreError, StoreErrorKind,

@@ -4,7 +4,7 @@ use http::{
     HeaderMap, HeaderValue,
     header::{CACHE_CONTROL, HeaderName, SET_COOKIE, VARY},
 };
-use tenure_core::{Finish, needs_vary_cookie, private_cache_control};
+use tenure_core::{Finish, needs_vary_cookie, private_cache_control, sets_cookie};
 
 pub(crate) fn apply(finish: Finish, cookie_name: &str, headers: &mut HeaderMap) {
     if finish.is_personal {
@@ -40,10 +40,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
 
 /// A response must not set the same cookie twice (RFC 6265bis §4.1.1).
 fn remove_cookie(headers: &mut HeaderMap, name: &str) {
-    let is_ours = |value: &HeaderValue| {
-        let rest = value.as_bytes().strip_prefix(name.as_bytes());
-        rest.is_some_and(|rest| rest.starts_with(b"="))
-    };
+    let is_ours = |value: &HeaderValue| sets_cookie(value, name);
     let fields = headers.get_all(SET_COOKIE);
     if fields.iter().any(is_ours) {
         let others: Vec<_> = fields

@@ -1,4 +1,4 @@
-//! Finding our cookie in a request's `Cookie` header fields.
+//! Finding our cookie in a request's `Cookie` header fields and in a response's `Set-Cookie` fields.
 
 use super::RawToken;
 
@@ -32,6 +32,19 @@ pub(crate) fn find<F: AsRef<[u8]>>(fields: impl IntoIterator<Item = F>, name: &s
         }
     }
     sought
+}
+
+/// Whether the text of a `Set-Cookie` field sets the cookie of that name.
+///
+/// A response must not set one cookie twice (RFC 6265bis §4.1.1): adapters take out what an
+/// application has set under the session cookie's name. As browsers do (§5.6), a field without `=`
+/// is a value without a name, and space around the name does not count.
+#[must_use]
+pub fn sets_cookie(field: impl AsRef<[u8]>, name: &str) -> bool {
+    let mut parts = field.as_ref().split(|byte| *byte == b';');
+    let pair = parts.next().unwrap_or_default();
+    let end = pair.iter().position(|byte| *byte == b'=');
+    end.is_some_and(|end| trim_end(trim_start(&pair[..end])) == name.as_bytes())
 }
 
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
@@ -120,5 +133,28 @@ mod tests {
             find_in(&["__Host-session=v", "__Host-session=w"]),
             "ambiguous"
         );
+    }
+    #[test]
+    fn s10_a_field_sets_the_cookie_that_a_browser_would_file_it_under() {
+        for ours in [
+            "session=",
+            "session=v",
+            "session=v; Path=/",
+            " session\t=v",
+            "session=a=b",
+        ] {
+            assert!(sets_cookie(ours, "session"), "{ours:?}");
+        }
+        for other in [
+            "",
+            "session",
+            "session; =",
+            "session2=v",
+            "Session=v",
+            "=session=v",
+            "theme=dark; session=v",
+        ] {
+            assert!(!sets_cookie(other, "session"), "{other:?}");
+        }
     }
 }

@@ -9,6 +9,7 @@ mod token;
 pub use self::{
     caching::{needs_vary_cookie, private_cache_control},
     config::{CookieConfig, CookieConfigBuilder, CookieConfigError, SameSite},
+    header::sets_cookie,
     key_ring::{KeyError, KeyRing},
 };
 pub(crate) use self::{

@@ -1,6 +1,6 @@
 //! One request's way through the manager: open → load → changes → plan → commit → headers.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -22,6 +22,7 @@ pub(crate) struct Visit {
     manager: SessionManager,
     presented: Presented,
     loaded: OnceCell<Result<(), SessionError>>,
+    failure: OnceLock<SessionError>,
     pub(crate) state: Mutex<State>,
     /// Held while changes are on their way to the store.
     committing: tokio::sync::Mutex<()>,
@@ -64,6 +65,7 @@ impl Visit {
             manager,
             presented,
             loaded: OnceCell::new(),
+            failure: OnceLock::new(),
             state: Mutex::default(),
             committing: tokio::sync::Mutex::default(),
         }
@@ -74,7 +76,12 @@ impl Visit {
     }
 
     pub(crate) fn is_untouched(&self) -> bool {
-        !self.loaded.initialized()
+        !self.loaded.initialized() && self.failure.get().is_none()
+    }
+
+    /// Remembers the first error that no success may hide.
+    pub(crate) fn fail(&self, error: SessionError) {
+        let _ = self.failure.set(error);
     }
 
     /// Loads the session, once per request, failures included: a request does not wait twice for a
@@ -245,9 +252,11 @@ impl Visit {
         if self.is_untouched() {
             return Finish::default();
         }
-        let is_failure = status >= 500;
+        let is_failure = is_failure(status);
+        let hidden = self.failure.get().filter(|_| !is_failure);
+        let is_failure = is_failure || hidden.is_some();
         self.state.lock().seal(is_failure);
-        let refusal = self.commit().await.err();
+        let refusal = self.commit().await.err().or_else(|| hidden.cloned());
         if let Some(error) = refusal.as_ref().filter(|error| error.status() == 500) {
             events::report_misuse(error);
         }
@@ -290,6 +299,12 @@ impl Visit {
     fn core(&self) -> &Core {
         &self.manager.core
     }
+}
+
+/// Whether a response of that status takes back what its handler changed. 408 says that the server
+/// stopped waiting for the handler, which was then dropped in the middle of its work.
+const fn is_failure(status: u16) -> bool {
+    status >= 500 || status == 408
 }
 
 impl fmt::Debug for Finish {

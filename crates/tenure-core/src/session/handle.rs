@@ -44,6 +44,16 @@ impl SessionHandle {
         self.visit.is_untouched()
     }
 
+    /// Makes the request fail, whatever response is made of it: [`finish`](Self::finish) refuses all
+    /// whose status does not drop the changes anyway (see [`Session`]), and drops them. The first
+    /// error counts.
+    ///
+    /// For adapters to frameworks in which a handler can be run although an extractor has failed, as
+    /// if there were no session.
+    pub fn fail(&self, error: SessionError) {
+        self.visit.fail(error);
+    }
+
     /// Commits what the request has changed, and says what its response needs. For adapters, when
     /// the response's head, with that status, is about to leave.
     ///

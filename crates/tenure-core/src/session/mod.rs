@@ -7,6 +7,7 @@ mod draft;
 mod error;
 mod handle;
 mod merges;
+mod stored;
 
 use std::{fmt, sync::Arc};
 
@@ -19,7 +20,10 @@ pub(crate) use self::{
     draft::Draft,
     merges::Merges,
 };
-pub use self::{data::SessionData, error::SessionError, handle::SessionHandle, merges::OnConflict};
+pub use self::{
+    data::SessionData, error::SessionError, handle::SessionHandle, merges::OnConflict,
+    stored::Stored,
+};
 use crate::{
     AnyKey, Principal, SessionId, SessionKey, Version,
     manager::Visit,
@@ -46,8 +50,9 @@ use crate::{
 /// - a value put in place without having been read replaces what is there;
 /// - a session that was destroyed stays destroyed: who comes too late gets 409.
 ///
-/// If the response's status is 500 or above, the changes are dropped, as a database would roll back
-/// a failed transaction. Only [`destroy`](Self::destroy) is carried out all the same.
+/// If the response's status is 500 or above, or 408 (the server has dropped the handler for taking too
+/// long), the changes are dropped, as a database would roll back a failed transaction. Only
+/// [`destroy`](Self::destroy) is carried out all the same.
 #[derive(Clone)]
 pub struct Session {
     visit: Arc<Visit>,
