@@ -1,0 +1,84 @@
+//! What the manager says about a response, put into header fields.
+
+use actix_web::http::header::{
+    CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY,
+};
+use tenure_core::{Finish, needs_vary_cookie, private_cache_control, sets_cookie};
+
+pub(crate) fn apply(finish: &Finish, cookie_name: &str, headers: &mut HeaderMap) {
+    if finish.is_personal {
+        if let Some(value) = private_cache_control(texts(headers, &CACHE_CONTROL))
+            && let Ok(value) = HeaderValue::try_from(value)
+        {
+            headers.insert(CACHE_CONTROL, value);
+        }
+        if needs_vary_cookie(texts(headers, &VARY)) {
+            headers.append(VARY, HeaderValue::from_static("cookie"));
+        }
+    }
+    if let Some(cookie) = &finish.set_cookie
+        && let Ok(mut cookie) = HeaderValue::try_from(cookie)
+    {
+        headers.retain(|name, value| *name != SET_COOKIE || !sets_cookie(value, cookie_name));
+        cookie.set_sensitive(true);
+        headers.append(SET_COOKIE, cookie);
+    }
+}
+
+/// Fields that are not text are treated as absent: they can contain no directive.
+fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .filter_map(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finish(set_cookie: Option<&str>) -> Finish {
+        let mut finish = Finish::default();
+        finish.set_cookie = set_cookie.map(str::to_owned);
+        finish.is_personal = true;
+        finish
+    }
+
+    #[test]
+    fn s10_a_response_sets_our_cookie_once_and_keeps_the_others() {
+        let mut headers = HeaderMap::new();
+        headers.insert(VARY, HeaderValue::from_static("cookie"));
+        for cookie in ["session=old", "theme=dark", "session2=x", "session=older"] {
+            headers.append(SET_COOKIE, HeaderValue::from_static(cookie));
+        }
+        apply(
+            &finish(Some("session=new; Path=/")),
+            "session",
+            &mut headers,
+        );
+        let ours = headers.get_all(SET_COOKIE).next_back();
+        assert!(ours.is_some_and(HeaderValue::is_sensitive));
+        let cookies: Vec<_> = texts(&headers, &SET_COOKIE).collect();
+        assert_eq!(cookies, ["theme=dark", "session2=x", "session=new; Path=/"]);
+        assert_eq!(texts(&headers, &VARY).collect::<Vec<_>>(), ["cookie"]);
+    }
+
+    #[test]
+    fn s30_a_personal_response_is_kept_out_of_shared_caches() {
+        let mut headers = HeaderMap::new();
+        for value in ["public", "max-age=60"] {
+            headers.append(CACHE_CONTROL, HeaderValue::from_static(value));
+        }
+        headers.insert(VARY, HeaderValue::from_static("accept"));
+        apply(&finish(None), "session", &mut headers);
+        let texts = |name| texts(&headers, name).collect::<Vec<_>>();
+        assert_eq!(texts(&CACHE_CONTROL), ["private, max-age=60"]);
+        assert_eq!(texts(&VARY), ["accept", "cookie"]);
+    }
+
+    #[test]
+    fn a_response_that_never_saw_the_session_is_left_alone() {
+        let mut headers = HeaderMap::new();
+        apply(&Finish::default(), "session", &mut headers);
+        assert!(headers.is_empty());
+    }
+}

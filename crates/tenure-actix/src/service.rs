@@ -1,0 +1,63 @@
+use std::{pin::Pin, rc::Rc};
+
+use actix_web::{
+    Error, HttpMessage,
+    body::{EitherBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse, forward_ready},
+    http::header::COOKIE,
+};
+
+use crate::SessionMiddleware;
+
+/// A service whose requests carry a [`SessionHandle`](tenure_core::SessionHandle). Made by
+/// [`SessionMiddleware`].
+#[derive(Debug)]
+pub struct SessionService<S> {
+    inner: S,
+    middleware: Rc<SessionMiddleware>,
+}
+
+impl<S> SessionService<S> {
+    pub(crate) const fn new(inner: S, middleware: Rc<SessionMiddleware>) -> Self {
+        Self { inner, middleware }
+    }
+}
+
+impl<S, B> Service<ServiceRequest> for SessionService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
+
+    forward_ready!(inner);
+
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
+        let cookies = request.headers().get_all(COOKIE);
+        let handle = self.middleware.manager().open(cookies);
+        hide_cookies(&mut request);
+        request.extensions_mut().insert(handle.clone());
+        let inner = self.inner.call(request);
+        let middleware = Rc::clone(&self.middleware);
+        Box::pin(async move {
+            let outcome = inner.await;
+            if handle.is_untouched() {
+                return outcome.map(ServiceResponse::map_into_left_body);
+            }
+            middleware.finish(&handle, outcome).await
+        })
+    }
+}
+
+/// Keeps cookies out of what the application logs of its requests.
+fn hide_cookies(request: &mut ServiceRequest) {
+    if request.headers().contains_key(COOKIE) {
+        let headers = request.headers_mut();
+        for mut cookie in headers.remove(COOKIE) {
+            cookie.set_sensitive(true);
+            headers.append(COOKIE, cookie);
+        }
+    }
+}
