@@ -154,6 +154,7 @@ pub struct ClusterBuilder {
     keys: Vec<String>,
     configure: Configure,
     deadline: Duration,
+    max_staleness: Option<Duration>,
 }
 
 impl ClusterBuilder {
@@ -164,6 +165,7 @@ impl ClusterBuilder {
             keys: vec![random_key()],
             configure: Arc::new(|builder| builder),
             deadline: Duration::from_secs(10),
+            max_staleness: None,
         }
     }
 
@@ -183,6 +185,12 @@ impl ClusterBuilder {
     /// test depends on its speed.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// How stale near caches may be. Default: what they have by default.
+    pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
+        self.max_staleness = Some(max_staleness);
         self
     }
 
@@ -241,7 +249,10 @@ impl ClusterBuilder {
         if self.combination.backend != Backend::NearCache {
             return AnyStore::Redis(store);
         }
-        let cache = NearCache::builder(store).clock(clock.clone());
+        let mut cache = NearCache::builder(store).clock(clock.clone());
+        if let Some(max_staleness) = self.max_staleness {
+            cache = cache.max_staleness(max_staleness);
+        }
         AnyStore::NearCache(cache.build())
     }
 

@@ -1,4 +1,4 @@
-//! The session cookie as a browser, a proxy and an attacker see it: rows S1 to S12 of the security
+//! The session cookie as a browser, a proxy and an attacker see it: rows S1 to S13 of the security
 //! checklist and class 2 of the known vulnerabilities.
 //!
 //! S5, S8 and S9 are about configurations that cannot be built; the unit tests in `tenure-core` have
@@ -9,6 +9,8 @@
     reason = "a story that meets a surprise has failed"
 )]
 
+#[path = "security_cookie/bulk.rs"]
+mod bulk;
 #[path = "security_cookie/look_alikes.rs"]
 mod look_alikes;
 

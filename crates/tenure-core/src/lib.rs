@@ -46,8 +46,8 @@ pub use self::{
     },
     model::{
         AnyKey, DecodeError, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes, LifetimesError,
-        Lineage, Principal, RECORD_HEADER_BYTES, Record, Relation, SecretHash, SessionId,
-        SessionKey, SessionSecret, Values, Version,
+        Lineage, Principal, RECORD_HEADER_BYTES, Record, Relation, Retention, SecretHash,
+        SessionId, SessionKey, SessionSecret, Values, Version,
     },
     session::{OnConflict, Session, SessionData, SessionError, SessionHandle, Stored},
     store::{

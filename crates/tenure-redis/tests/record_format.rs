@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tenure_core::{
-    Lifetimes, Lineage, Principal, RECORD_HEADER_BYTES, Record, SecretHash, SessionId, Timestamp,
-    Version,
+    Lifetimes, Lineage, Principal, RECORD_HEADER_BYTES, Record, Retention, SecretHash, SessionId,
+    Timestamp, Version,
 };
 use tenure_testing::records::values;
 
@@ -119,6 +119,7 @@ fn full() -> Record {
         .next(0xd4)
         .with_secret(SecretHash::from_bytes([0x5e; 32]), login)
         .with_principal(Principal::new("ada").ok())
+        .with_retention(Retention::Remembered)
         .with_lease_end(Timestamp::from_millis(1_700_003_600_000))
         .with_values(values::<_, [u8]>([
             ("cart", b"\x92\x01\x02".as_slice()),

@@ -15,6 +15,7 @@ pub(crate) enum Action {
     Get { key: String },
     Keys,
     Login { user: String },
+    LoginRemembered { user: String },
     Logout,
     LogoutBoom,
     Rotate,
@@ -53,6 +54,7 @@ impl Action {
             "get" => Self::Get { key: segment()? },
             "keys" => Self::Keys,
             "login" => Self::Login { user: segment()? },
+            "login-remembered" => Self::LoginRemembered { user: segment()? },
             "logout" => Self::Logout,
             "logout-boom" => Self::LogoutBoom,
             "rotate" => Self::Rotate,
@@ -109,6 +111,11 @@ impl Action {
             Self::Login { user } => {
                 sleep(pause).await;
                 session.login(&user)?;
+                user
+            }
+            Self::LoginRemembered { user } => {
+                sleep(pause).await;
+                session.login_remembered(&user)?;
                 user
             }
             Self::Logout => {

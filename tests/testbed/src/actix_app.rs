@@ -56,6 +56,7 @@ fn routes(app: &mut web::ServiceConfig) {
         .route("/set/{key}/{value}", get().to(set))
         .route("/get/{key}", get().to(read))
         .route("/login/{user}", get().to(login))
+        .route("/login-remembered/{user}", get().to(login_remembered))
         .route("/fill/{bytes}", get().to(fill));
 }
 
@@ -84,6 +85,11 @@ async fn read(key: Path<String>, pause: Query<Pause>, session: Session) -> Outco
 async fn login(user: Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
     let user = user.into_inner();
     perform(Action::Login { user }, pause, session).await
+}
+
+async fn login_remembered(user: Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
+    let user = user.into_inner();
+    perform(Action::LoginRemembered { user }, pause, session).await
 }
 
 async fn fill(bytes: Path<usize>, pause: Query<Pause>, session: Session) -> Outcome {

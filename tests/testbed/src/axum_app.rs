@@ -39,6 +39,7 @@ pub(crate) fn router(App { sessions, stats }: App) -> Router {
         .route("/set/{key}/{value}", get(set))
         .route("/get/{key}", get(read))
         .route("/login/{user}", get(login))
+        .route("/login-remembered/{user}", get(login_remembered))
         .route("/fill/{bytes}", get(fill))
         .layer(SessionLayer::new(sessions))
 }
@@ -69,6 +70,14 @@ async fn read(Path(key): Path<String>, pause: Query<Pause>, session: Session) ->
 
 async fn login(Path(user): Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
     perform(Action::Login { user }, pause, session).await
+}
+
+async fn login_remembered(
+    Path(user): Path<String>,
+    pause: Query<Pause>,
+    session: Session,
+) -> Outcome {
+    perform(Action::LoginRemembered { user }, pause, session).await
 }
 
 async fn fill(Path(bytes): Path<usize>, pause: Query<Pause>, session: Session) -> Outcome {

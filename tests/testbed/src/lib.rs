@@ -13,6 +13,7 @@
 //! | `/get/{key}` | prints the value or `-` |
 //! | `/keys` | prints how many keys the session holds |
 //! | `/login/{user}?ms=N`, `/logout?ms=N`, `/rotate?ms=N` | bind and rotate, destroy, rotate; the sleep lies between load and act |
+//! | `/login-remembered/{user}?ms=N` | as `/login`, for a user who asked to be remembered |
 //! | `/whoami` | prints the principal or `-` |
 //! | `/boom` | inserts, then answers 500 |
 //! | `/version` | prints the session's version counter, 0 without a session |

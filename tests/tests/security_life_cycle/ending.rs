@@ -1,9 +1,11 @@
-//! S20 and S21: what ends or takes rights away, against everything that is under way.
+//! S19 to S21: what ends or takes rights away, against everything that is under way.
 
 use std::time::Duration;
 
 use tenure_testing::{Moment, Verb};
-use tenure_tests::{Browser, Cluster, Combination, CookieParts, for_every_combination};
+use tenure_tests::{
+    Adapter, Backend, Browser, Cluster, Combination, CookieParts, for_every_combination,
+};
 use tokio::task::JoinSet;
 
 /// Asserts that none of these cookies stands for anybody, on any node, and that nothing is stored of
@@ -18,6 +20,50 @@ async fn assert_logged_out(cluster: &Cluster, nodes: usize, cookies: &[String]) 
             assert_eq!(browser.peek(node, "/whoami").await.ok(), "-");
             assert_eq!(browser.peek(node, "/get/secret").await.ok(), "-");
         }
+    }
+}
+
+async fn s19_after_a_logout_the_old_cookie_is_refused_on_every_node(combination: Combination) {
+    let cluster = combination.cluster().nodes(3).start().await;
+    for round in 0..20 {
+        let mut browser = Browser::new();
+        browser.get(cluster.node(0), "/login/ada").await.ok();
+        browser.get(cluster.node(0), "/set/secret/s").await.ok();
+        // Where there are near caches, every node has it in memory.
+        for node in 0..3 {
+            let node = cluster.node(node);
+            assert_eq!(browser.peek(node, "/whoami").await.ok(), "ada");
+        }
+        let old = browser.cookie().unwrap().to_owned();
+        browser.get(cluster.node(round % 3), "/logout").await.ok();
+        assert_logged_out(&cluster, 3, &[old]).await;
+    }
+}
+
+/// The same on a near cache that may not be stale at all: at once, not one round trip later.
+async fn s19_in_strict_mode_nothing_needs_to_arrive_first(adapter: Adapter) {
+    let strict = Combination::new(adapter, Backend::NearCache);
+    let cluster = strict
+        .cluster()
+        .nodes(2)
+        .max_staleness(Duration::ZERO)
+        .start()
+        .await;
+    for round in 0..100 {
+        let (here, there) = (cluster.node(round % 2), cluster.node((round + 1) % 2));
+        let mut browser = Browser::new();
+        browser.get(here, "/login/ada").await.ok();
+        assert_eq!(browser.peek(there, "/whoami").await.ok(), "ada");
+        let old = browser.clone();
+        browser.get(here, "/logout").await.ok();
+        assert_eq!(old.peek(there, "/whoami").await.ok(), "-");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s19_in_strict_mode_on_every_adapter() {
+    for adapter in [Adapter::Tower, Adapter::Axum, Adapter::Actix] {
+        s19_in_strict_mode_nothing_needs_to_arrive_first(adapter).await;
     }
 }
 
@@ -219,6 +265,7 @@ async fn c25_a_logout_stands_even_if_its_handler_fails(combination: Combination)
 }
 
 for_every_combination!(
+    s19_after_a_logout_the_old_cookie_is_refused_on_every_node,
     s20_a_slow_write_never_outlives_a_logout,
     s20_writes_that_reach_the_store_after_a_logout_write_nothing,
     s21_a_privilege_that_was_dropped_stays_dropped,

@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use tenure_core::{Clock, CookieConfig, Lifetimes};
-use tenure_tests::{Browser, Cluster, Combination, CookieParts, for_every_combination};
+use tenure_tests::{Answer, Browser, Cluster, Combination, CookieParts, for_every_combination};
 
 const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Two nodes with persistent cookies, 15 minutes idle and 2 hours in all.
@@ -178,7 +179,54 @@ async fn c27_a_clock_that_jumps_neither_prolongs_nor_revives(combination: Combin
     assert_eq!(browser.peek(node, "/whoami").await.ok(), "-");
 }
 
+/// Whether a browser keeps the cookie of this answer when it closes, and for how long.
+fn max_age(answer: &Answer) -> Option<Duration> {
+    let set = answer.session_cookie().unwrap();
+    let seconds = set.attributes.get("max-age")?.parse();
+    Some(Duration::from_secs(seconds.unwrap()))
+}
+
+async fn a_user_is_remembered_for_as_long_as_they_asked_for(combination: Combination) {
+    let cluster = combination
+        .cluster()
+        .nodes(2)
+        .configure(|builder| {
+            let remembered = Lifetimes::new(14 * DAY, 30 * DAY);
+            builder.remembered_lifetimes(remembered.unwrap())
+        })
+        .start()
+        .await;
+    let (clock, node) = (cluster.clock(), cluster.node(0));
+    let mut browser = Browser::new();
+    assert_eq!(max_age(&browser.get(node, "/incr").await), None);
+    let login = browser.get(node, "/login-remembered/ada").await;
+    assert_eq!(max_age(&login), Some(14 * DAY));
+    // Every cookie says so from now on, and the lease moves along on every node.
+    assert_eq!(max_age(&browser.get(node, "/incr").await), Some(14 * DAY));
+    assert_eq!(max_age(&browser.get(node, "/rotate").await), Some(14 * DAY));
+    clock.advance(13 * DAY);
+    let renewed = browser.get(cluster.node(1), "/whoami").await;
+    assert_eq!(max_age(&renewed), Some(14 * DAY));
+    assert_eq!(renewed.ok(), "ada");
+    clock.advance(10 * DAY);
+    let near_the_end = browser.get(node, "/whoami").await;
+    assert_eq!(max_age(&near_the_end), Some(7 * DAY));
+    clock.advance(7 * DAY - MILLISECOND);
+    assert_eq!(who(&cluster, &browser).await, "ada");
+    clock.advance(MILLISECOND);
+    assert_eq!(who(&cluster, &browser).await, "-");
+
+    // Others are not, and neither is somebody who logs in again without asking for it.
+    let mut forgetful = Browser::new();
+    let login = forgetful.get(node, "/login-remembered/ada").await;
+    assert_eq!(max_age(&login), Some(14 * DAY));
+    assert_eq!(max_age(&forgetful.get(node, "/login/ada").await), None);
+    clock.advance(30 * MINUTE);
+    assert_eq!(who(&cluster, &forgetful).await, "-");
+}
+
 for_every_combination!(
+    a_user_is_remembered_for_as_long_as_they_asked_for,
     s22_the_server_ends_idle_sessions_whatever_the_cookie_says,
     s23_an_absolute_limit_holds_although_active_every_minute,
     s24_a_login_starts_both_clocks_again_and_nothing_else_does,

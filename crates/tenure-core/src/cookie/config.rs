@@ -36,12 +36,13 @@ impl CookieConfig {
         self.persistent
     }
 
-    /// The text of a `Set-Cookie` field with that value; `lifetime` matters to persistent cookies.
-    pub(crate) fn set(&self, value: &str, lifetime: Duration) -> String {
+    /// The text of a `Set-Cookie` field with that value. Without a `max_age`, the browser drops the
+    /// cookie when it closes.
+    pub(crate) fn set(&self, value: &str, max_age: Option<Duration>) -> String {
         let mut text = format!("{}={value}{}", self.name, self.attributes);
-        if self.persistent {
+        if let Some(max_age) = max_age {
             // Writing to a string cannot fail.
-            let _ = write!(text, "; Max-Age={}", lifetime.as_secs());
+            let _ = write!(text, "; Max-Age={}", max_age.as_secs());
         }
         text
     }
@@ -111,8 +112,9 @@ impl CookieConfigBuilder {
         self
     }
 
-    /// Lets the cookie survive the browser's closing: `Max-Age` is what is left of the lease, and
-    /// grows with it. Default: the browser drops it when it closes.
+    /// Lets every session's cookie survive the browser's closing: `Max-Age` is what is left of the lease,
+    /// and grows with it. Default: the browser drops it when it closes, unless the user asked to be
+    /// remembered; see [`Session::login_remembered`](crate::Session::login_remembered).
     pub fn persistent(mut self) -> Self {
         self.persistent = true;
         self
@@ -318,8 +320,6 @@ mod tests {
 
     use super::*;
 
-    const LIFETIME: Duration = Duration::from_secs(60);
-
     #[test]
     fn the_default_is_what_an_untouched_builder_makes() {
         assert_eq!(CookieConfig::builder().build(), Ok(CookieConfig::default()));
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn s1_to_s4_the_default_cookie_is_secure() {
         assert_eq!(
-            CookieConfig::default().set("v", LIFETIME),
+            CookieConfig::default().set("v", None),
             "__Host-session=v; HttpOnly; SameSite=Lax; Secure; Path=/"
         );
     }
@@ -373,7 +373,8 @@ mod tests {
             .persistent()
             .build()
             .unwrap();
-        let (set, removal) = (cookie.set("v", LIFETIME), cookie.remove());
+        let max_age = Some(Duration::from_secs(60));
+        let (set, removal) = (cookie.set("v", max_age), cookie.remove());
         let attributes = |text: &str| {
             text.split("; ")
                 .skip(1)
@@ -412,7 +413,7 @@ mod tests {
                 .is_err()
         );
         let cookie = none.build().unwrap();
-        assert!(cookie.set("v", LIFETIME).contains("; Partitioned; Secure"));
+        assert!(cookie.set("v", None).contains("; Partitioned; Secure"));
         assert!(cookie.remove().contains("; Partitioned; Secure"));
     }
 
@@ -423,7 +424,7 @@ mod tests {
         ) {
             let builder = CookieConfig::builder().name(name.clone()).path(path.clone()).domain(domain.clone());
             if let Ok(cookie) = builder.build() {
-                let text = cookie.set("v", LIFETIME);
+                let text = cookie.set("v", None);
                 let (pair, attributes) = text.split_once("; ").unwrap();
                 let expected_pair = format!("{name}=v");
                 prop_assert_eq!(pair, expected_pair);

@@ -18,6 +18,7 @@ pub struct SessionManagerBuilder {
     application: String,
     cookie: CookieConfig,
     lifetimes: Lifetimes,
+    remembered_lifetimes: Lifetimes,
     merges: Merges,
     invalid_key: Option<InvalidKey>,
     max_record_bytes: usize,
@@ -36,6 +37,7 @@ impl SessionManagerBuilder {
             application: String::new(),
             cookie: CookieConfig::default(),
             lifetimes: Lifetimes::default(),
+            remembered_lifetimes: Lifetimes::REMEMBERED,
             merges: Merges::default(),
             invalid_key: None,
             max_record_bytes: 256 << 10,
@@ -63,6 +65,14 @@ impl SessionManagerBuilder {
     /// How long sessions live. Default: 30 minutes idle, 24 hours in all; see [`Lifetimes`].
     pub fn lifetimes(mut self, lifetimes: Lifetimes) -> Self {
         self.lifetimes = lifetimes;
+        self
+    }
+
+    /// How long sessions live whose users asked to be remembered. Default: 14 days idle, 30 days in all,
+    /// the longest time between logins that NIST SP 800-63B-4 recommends at AAL1; see
+    /// [`Session::login_remembered`](crate::Session::login_remembered).
+    pub fn remembered_lifetimes(mut self, lifetimes: Lifetimes) -> Self {
+        self.remembered_lifetimes = lifetimes;
         self
     }
 
@@ -170,6 +180,7 @@ impl SessionManagerBuilder {
                 token_keys,
                 terms: Terms {
                     lifetimes: self.lifetimes,
+                    remembered_lifetimes: self.remembered_lifetimes,
                     merges: self.merges,
                     max_record_bytes: self.max_record_bytes,
                     rotation_grace: self.rotation_grace,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::OnHistoryLoss;
 use crate::{
-    Lifetimes, Principal, Record, Relation, SecretHash, Timestamp, Values, Version,
+    Lifetimes, Record, Relation, Retention, SecretHash, Timestamp, Values, Version,
     model::Edits,
-    session::{Changes, Merges, SessionError},
+    session::{Changes, Login, Merges, SessionError},
 };
 
 /// What one request wants committed, and what it was based on.
@@ -35,6 +35,7 @@ pub(crate) struct Base {
 #[derive(Debug)]
 pub(crate) struct Terms {
     pub(crate) lifetimes: Lifetimes,
+    pub(crate) remembered_lifetimes: Lifetimes,
     pub(crate) merges: Merges,
     pub(crate) max_record_bytes: usize,
     pub(crate) rotation_grace: Duration,
@@ -51,6 +52,14 @@ pub(crate) struct Combined {
 }
 
 impl Terms {
+    /// How long that session lives.
+    pub(crate) const fn lifetimes_of(&self, record: &Record) -> Lifetimes {
+        match record.retention() {
+            Retention::Ordinary => self.lifetimes,
+            Retention::Remembered => self.remembered_lifetimes,
+        }
+    }
+
     /// Applies change sets one after the other to `stored`. One that cannot be applied fails alone.
     pub(crate) fn combine<'a>(
         &self,
@@ -85,9 +94,10 @@ impl Terms {
         let nothing = Values::default();
         // What the request had read belongs to another session, if to any: no conflict here.
         let values = nothing.with(&changes.replay(&nothing, &Merges::last_commit_wins())?);
-        let record = fresh
-            .with_values(values)
-            .with_principal(changes.login.clone());
+        let mut record = fresh.with_values(values);
+        if let Some(login) = &changes.login {
+            record = self.log_in(&record, login, fresh.created_at());
+        }
         let is_worth_storing = !record.values().is_empty() || record.principal().is_some();
         is_worth_storing
             .then(|| self.within_limit(record))
@@ -121,11 +131,9 @@ impl Terms {
         };
         let mut record = onto.with_values(values);
         record = match &set.changes.login {
-            Some(principal) => record
-                .with_principal(Some(Principal::clone(principal)))
-                .with_restarted_lifetimes(now, self.lifetimes),
+            Some(login) => self.log_in(&record, login, now),
             None => record.with_lease_end(
-                self.lifetimes
+                self.lifetimes_of(&record)
                     .lease_end(now, record.absolute_end())
                     .max(record.lease_end()),
             ),
@@ -134,6 +142,13 @@ impl Terms {
             record = record.with_secret(secret_hash, now);
         }
         self.within_limit(record)
+    }
+
+    fn log_in(&self, record: &Record, login: &Login, now: Timestamp) -> Record {
+        let record = record
+            .with_principal(Some(login.principal.clone()))
+            .with_retention(login.retention);
+        record.with_restarted_lifetimes(now, self.lifetimes_of(&record))
     }
 
     fn within_limit(&self, record: Record) -> Result<Record, SessionError> {
@@ -153,7 +168,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Lineage, SessionId,
+        Lineage, Principal, SessionId,
         model::{IntoName, Name},
         session::{Seen, Update},
     };
@@ -164,6 +179,7 @@ mod tests {
     fn terms() -> Terms {
         Terms {
             lifetimes: Lifetimes::default(),
+            remembered_lifetimes: Lifetimes::REMEMBERED,
             merges: Merges::default(),
             max_record_bytes: 1000,
             rotation_grace: Duration::from_secs(30),
@@ -294,6 +310,15 @@ mod tests {
         assert!(combined.verdicts[1].is_ok());
     }
 
+    fn login(retention: Retention) -> Changes {
+        let mut changes = Changes::default();
+        changes.login = Some(Login {
+            principal: Principal::new("ada").unwrap(),
+            retention,
+        });
+        changes
+    }
+
     #[test]
     fn s24_a_login_restarts_both_clocks_and_nothing_else_does() {
         let base = stored();
@@ -306,8 +331,7 @@ mod tests {
             written.lease_end(),
             later.after(Lifetimes::default().idle())
         );
-        let mut login = Changes::default();
-        login.login = Some(Principal::new("ada").unwrap());
+        let login = login(Retention::Ordinary);
         let logged_in = terms()
             .combine(&base, [&based_on(&base, login)], 9, later)
             .record;
@@ -316,6 +340,29 @@ mod tests {
             later.after(Lifetimes::default().absolute())
         );
         assert_eq!(logged_in.created_at(), base.created_at());
+    }
+
+    #[test]
+    fn a_user_who_is_remembered_has_other_lifetimes_until_the_next_login() {
+        let base = stored();
+        let commit = |base: &Record, changes, now| {
+            let set = based_on(base, changes);
+            terms().combine(base, [&set], 9, now).record
+        };
+        let at_login = commit(&base, login(Retention::Remembered), NOW);
+        let remembered = Lifetimes::REMEMBERED;
+        assert_eq!(at_login.lease_end(), NOW.after(remembered.idle()));
+        assert_eq!(at_login.absolute_end(), NOW.after(remembered.absolute()));
+        let later = NOW.after(Duration::from_secs(600));
+        let used = commit(&at_login, append(1), later);
+        assert_eq!(used.lease_end(), later.after(remembered.idle()));
+        let again = commit(&used, login(Retention::Ordinary), later);
+        assert_eq!(again.retention(), Retention::Ordinary);
+        assert_eq!(again.lease_end(), later.after(Lifetimes::default().idle()));
+
+        let login = login(Retention::Remembered);
+        let fresh = terms().begin(&base, &login).unwrap().unwrap();
+        assert_eq!(fresh.absolute_end(), NOW.after(remembered.absolute()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use super::{combine::Terms, events, line::Lines};
 use crate::{
-    Clock, CookieConfig, Create, Entropy, Freshness, Load, Record, Renewal, SessionId,
+    Clock, CookieConfig, Create, Entropy, Freshness, Load, Record, Renewal, Retention, SessionId,
     SessionSecret, StoreError, StoreErrorKind,
     cookie::{Token, TokenKeys},
     session::SessionError,
@@ -70,9 +70,10 @@ impl Core {
     /// the session was read, and lives on for now.
     pub(super) async fn look_again(&self, record: Record, is_told: bool) -> Option<Record> {
         let id = record.id();
-        if let Some(lease_end) = self.terms.lifetimes.renewal(&record, self.clock.now()) {
+        let lifetimes = self.terms.lifetimes_of(&record);
+        if let Some(lease_end) = lifetimes.renewal(&record, self.clock.now()) {
             let renew = async { Ok(self.store.renew(id, lease_end).await?) };
-            let is_due = !is_told || self.cookie.is_persistent();
+            let is_due = !is_told || self.is_persistent(&record);
             return match self.bounded("renew", id, renew).await.ok()? {
                 Renewal::Renewed(version) if version == record.version() && is_due => {
                     Some(record.with_lease_end(lease_end))
@@ -95,8 +96,15 @@ impl Core {
             secret: secret.clone(),
             version: record.version(),
         };
-        let lifetime = record.lease_end().since(self.clock.now());
-        self.cookie.set(&token.sign(&self.token_keys), lifetime)
+        let max_age = self
+            .is_persistent(record)
+            .then(|| record.lease_end().since(self.clock.now()));
+        self.cookie.set(&token.sign(&self.token_keys), max_age)
+    }
+
+    /// Whether the session's cookie outlives the browser's closing.
+    fn is_persistent(&self, record: &Record) -> bool {
+        self.cookie.is_persistent() || record.retention() == Retention::Remembered
     }
 
     /// Bounds the time that work on the store takes, and reports its faults.

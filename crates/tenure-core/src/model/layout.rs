@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::{Lineage, Principal, Record, SecretHash, SessionId, Values};
+use super::{Lineage, Principal, Record, Retention, SecretHash, SessionId, Values};
 use crate::Timestamp;
 
 impl Record {
@@ -14,7 +14,10 @@ impl Record {
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(self.encoded_len());
         out.put_u8(FORMAT);
-        out.put_u8(NO_FLAGS);
+        out.put_u8(match self.retention() {
+            Retention::Ordinary => NO_FLAGS,
+            Retention::Remembered => REMEMBERED,
+        });
         out.put_slice(self.id().as_bytes());
         out.put_u64(self.version().counter());
         for tag in self.lineage().tags() {
@@ -56,9 +59,11 @@ impl Record {
         if format != FORMAT {
             return Err(DecodeError::Format { found: format });
         }
-        if stored.get_u8() != NO_FLAGS {
-            return Err(DecodeError::Flags);
-        }
+        let retention = match stored.get_u8() {
+            NO_FLAGS => Retention::Ordinary,
+            REMEMBERED => Retention::Remembered,
+            _ => return Err(DecodeError::Flags),
+        };
         let id = SessionId::from_bytes(take(&mut stored));
         let counter = stored.get_u64();
         if counter == 0 {
@@ -90,6 +95,7 @@ impl Record {
             rotated_at,
             lease_end,
             absolute_end,
+            retention,
             principal,
             // A copy, so that a record that is kept does not keep the header's bytes too.
             values: Values::decode(Bytes::copy_from_slice(&stored))?,
@@ -139,6 +145,7 @@ fn take<const N: usize>(stored: &mut Bytes) -> [u8; N] {
 
 const FORMAT: u8 = 1;
 const NO_FLAGS: u8 = 0;
+const REMEMBERED: u8 = 1;
 
 /// The length of the fixed part of a stored record.
 pub const RECORD_HEADER_BYTES: usize = 2 // format, flags
@@ -193,7 +200,7 @@ mod tests {
             Err(DecodeError::Format { found: 2 })
         );
         stored[0] = FORMAT;
-        stored[1] = 1;
+        stored[1] = 2;
         assert_eq!(Record::decode(stored.into()), Err(DecodeError::Flags));
     }
 

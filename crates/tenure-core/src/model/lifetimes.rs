@@ -64,6 +64,13 @@ impl Lifetimes {
             .then_some(renewed)
     }
 
+    /// What users get who ask to be remembered: 14 days idle, 30 days in all, the longest time between
+    /// logins that NIST SP 800-63B-4 recommends at AAL1.
+    pub(crate) const REMEMBERED: Self = Self {
+        idle: Duration::from_secs(14 * 24 * 60 * 60),
+        absolute: Duration::from_secs(30 * 24 * 60 * 60),
+    };
+
     /// 400 days, the longest life that a browser grants a cookie.
     pub const MAX: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 }

@@ -19,7 +19,7 @@ pub use self::{
     layout::{DecodeError, RECORD_HEADER_BYTES},
     lifetimes::{Lifetimes, LifetimesError},
     principal::{InvalidPrincipal, Principal},
-    record::{Expiry, Record},
+    record::{Expiry, Record, Retention},
     secret::{SecretHash, SessionSecret},
     values::Values,
     version::{Lineage, Relation, Version},

@@ -14,6 +14,7 @@ pub struct Record {
     pub(super) rotated_at: Timestamp,
     pub(super) lease_end: Timestamp,
     pub(super) absolute_end: Timestamp,
+    pub(super) retention: Retention,
     pub(super) principal: Option<Principal>,
     pub(super) values: Values,
 }
@@ -37,6 +38,7 @@ impl Record {
             rotated_at: now,
             lease_end: lifetimes.lease_end(now, absolute_end),
             absolute_end,
+            retention: Retention::Ordinary,
             principal: None,
             values: Values::default(),
         }
@@ -88,6 +90,12 @@ impl Record {
     #[must_use]
     pub const fn absolute_end(&self) -> Timestamp {
         self.absolute_end
+    }
+
+    /// Which lifetimes the session has.
+    #[must_use]
+    pub const fn retention(&self) -> Retention {
+        self.retention
     }
 
     /// Who is logged in, if anyone.
@@ -170,6 +178,31 @@ impl Record {
             ..self.clone()
         }
     }
+
+    /// The same record with other lifetimes, which do not begin before its clocks are
+    /// [started again](Self::with_restarted_lifetimes).
+    #[must_use]
+    pub fn with_retention(&self, retention: Retention) -> Self {
+        Self {
+            retention,
+            ..self.clone()
+        }
+    }
+}
+
+/// Which of a manager's lifetimes a session has, and with them whether its cookie outlives the browser's
+/// closing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "stored as one bit, for which stores and managers have one answer each"
+)]
+pub enum Retention {
+    /// Those of all sessions.
+    #[default]
+    Ordinary,
+    /// Those of users who asked to be remembered when they logged in.
+    Remembered,
 }
 
 /// The limit by which a session ended.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{Merges, SessionError};
 use crate::{
-    Principal, Values,
+    Principal, Retention, Values,
     model::{Edits, Name},
 };
 
@@ -21,10 +21,16 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
     log: Vec<Change>,
-    /// Who logs in with this request.
-    pub(crate) login: Option<Principal>,
+    pub(crate) login: Option<Login>,
     /// Whether the secret is to be replaced.
     pub(crate) rotates: bool,
+}
+
+/// Who logs in with a request, and for how long.
+#[derive(Clone, Debug)]
+pub(crate) struct Login {
+    pub(crate) principal: Principal,
+    pub(crate) retention: Retention,
 }
 
 #[derive(Clone)]

@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use super::{
     Merges, SessionError,
-    changes::{Changes, Seen, Update},
+    changes::{Changes, Login, Seen, Update},
 };
 use crate::{
-    Principal, Values,
+    Values,
     model::{Edits, Name},
 };
 
@@ -37,7 +37,7 @@ impl Draft {
         !self.changes.is_empty()
     }
 
-    pub(crate) const fn login(&self) -> Option<&Principal> {
+    pub(crate) const fn login(&self) -> Option<&Login> {
         self.changes.login.as_ref()
     }
 
@@ -91,8 +91,8 @@ impl Draft {
         self.edits.clear();
     }
 
-    pub(crate) fn log_in(&mut self, principal: Principal) {
-        self.changes.login = Some(principal);
+    pub(crate) fn log_in(&mut self, login: Login) {
+        self.changes.login = Some(login);
         self.changes.rotates = true;
     }
 

@@ -16,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 #[cfg(test)]
 pub(crate) use self::changes::Seen;
 pub(crate) use self::{
-    changes::{Changes, Update},
+    changes::{Changes, Login, Update},
     draft::Draft,
     merges::Merges,
 };
@@ -25,7 +25,7 @@ pub use self::{
     stored::Stored,
 };
 use crate::{
-    AnyKey, Principal, SessionId, SessionKey, Version,
+    AnyKey, Principal, Retention, SessionId, SessionKey, Version,
     manager::Visit,
     model::Name,
     session::codec::{decode, decode_optional, encode},
@@ -205,7 +205,7 @@ impl Session {
     #[must_use]
     pub fn principal(&self) -> Option<Principal> {
         let state = self.visit.state.lock();
-        let logging_in = state.draft.login();
+        let logging_in = state.draft.login().map(|login| &login.principal);
         logging_in.or_else(|| state.held()?.principal()).cloned()
     }
 
@@ -226,9 +226,41 @@ impl Session {
     /// answered with 500: check raw input with [`Principal::new`] first.
     /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
     pub fn login(&self, principal: impl AsRef<str>) -> Result<(), SessionError> {
-        let principal = Principal::new(principal)?;
-        self.visit.state.lock().draft_mut()?.log_in(principal);
+        self.log_in(principal, Retention::Ordinary)
+    }
+
+    /// Logs somebody in who asked to be remembered: as [`login`](Self::login), but the session has the
+    /// manager's [remembered lifetimes](crate::SessionManagerBuilder::remembered_lifetimes), and its
+    /// cookie outlives the browser's closing. Logging in again without it takes that back.
+    ///
+    /// # Security
+    ///
+    /// Whoever finds the device finds its user logged in. Before anything sensitive, ask those who
+    /// [are remembered](Self::is_remembered) for their password once more.
+    ///
+    /// # Errors
+    ///
+    /// As [`login`](Self::login).
+    pub fn login_remembered(&self, principal: impl AsRef<str>) -> Result<(), SessionError> {
+        self.log_in(principal, Retention::Remembered)
+    }
+
+    fn log_in(&self, principal: impl AsRef<str>, retention: Retention) -> Result<(), SessionError> {
+        let login = Login {
+            principal: Principal::new(principal)?,
+            retention,
+        };
+        self.visit.state.lock().draft_mut()?.log_in(login);
         Ok(())
+    }
+
+    /// Whether the user has asked to be remembered; see [`login_remembered`](Self::login_remembered).
+    #[must_use]
+    pub fn is_remembered(&self) -> bool {
+        let state = self.visit.state.lock();
+        let logging_in = state.draft.login().map(|login| login.retention);
+        let retention = logging_in.or_else(|| Some(state.held()?.retention()));
+        retention == Some(Retention::Remembered)
     }
 
     /// Replaces the session's secret. To be called with every change of privileges that is not a

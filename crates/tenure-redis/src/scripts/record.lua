@@ -22,7 +22,11 @@ local function is_absent(key, head)
 end
 
 local function is_record_of(head, id)
-  return #head > HEADER_BYTES and string.sub(head, 1, 2) == '\1\0' and string.sub(head, 3, 18) == id
+  if #head <= HEADER_BYTES or string.sub(head, 3, 18) ~= id then
+    return false
+  end
+  local format, flags = string.byte(head, 1, 2)
+  return format == 1 and flags <= 1
 end
 
 -- By the record's own times: the time to live of the key only collects garbage.

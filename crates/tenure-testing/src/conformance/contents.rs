@@ -1,4 +1,6 @@
-use tenure_core::{Clock, Lifetimes, Principal, Record};
+use std::time::Duration;
+
+use tenure_core::{Clock, Lifetimes, Principal, Record, Retention};
 
 use super::{Fixture, steps};
 use crate::records;
@@ -55,6 +57,20 @@ pub async fn the_longest_lifetimes_survive(fixture: impl Fixture) {
     steps::created(&fixture, &record).await;
     steps::renewed(&fixture, &record, record.absolute_end()).await;
     steps::holds(&fixture, &record).await;
+}
+
+/// A user who is remembered stays so through renewals and commits, and can be forgotten.
+pub async fn retention_survives(fixture: impl Fixture) {
+    let record = records::fresh(fixture.clock().now()).with_retention(Retention::Remembered);
+    steps::created(&fixture, &record).await;
+    steps::holds(&fixture, &record).await;
+    let later = record.lease_end().after(Duration::from_secs(60));
+    steps::renewed(&fixture, &record, later).await;
+    let renewed = record.with_lease_end(later);
+    steps::holds(&fixture, &renewed).await;
+    let forgotten = records::successor(&renewed).with_retention(Retention::Ordinary);
+    let forgotten = steps::committed(&fixture, &renewed, forgotten).await;
+    steps::holds(&fixture, &forgotten).await;
 }
 
 /// Tags use all of their 64 bits. A store that computes with them as floating-point numbers takes

@@ -65,6 +65,7 @@ pub(super) fn same(stored: &Record, expected: &Record) {
             "absolute limit",
             stored.absolute_end() != expected.absolute_end(),
         ),
+        ("retention", stored.retention() != expected.retention()),
         ("principal", stored.principal() != expected.principal()),
         ("values", stored.values() != expected.values()),
     ]

@@ -74,6 +74,7 @@ macro_rules! __for_each_clause {
             values_of_any_bytes_survive
             names_and_principals_in_any_script_survive
             the_longest_lifetimes_survive
+            retention_survives
             tags_that_differ_in_one_bit_are_told_apart
 
             a_commit_replaces_the_whole_record

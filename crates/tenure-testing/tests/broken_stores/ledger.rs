@@ -6,7 +6,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tenure_core::{
     Clock, Commit, Create, Freshness, Load, Principal, RECORD_HEADER_BYTES, Record, Renewal,
-    SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
+    Retention, SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
 };
 use tenure_testing::{ManualClock, records};
 use tokio::{sync::Semaphore, task::yield_now};
@@ -69,6 +69,7 @@ pub(crate) enum Bug {
     RenewExceedsTheLimit,
     RenewLosesValues,
     RenewShortens,
+    RetentionIsForgotten,
     SizeLimitIsExclusive,
     SizeLimitIsForgotten,
     TextIsAscii,
@@ -227,6 +228,7 @@ impl Ledger {
     fn transcribed(&self, record: Record) -> Record {
         match self.bug {
             Some(Bug::PrincipalsAreForgotten) => record.with_principal(None),
+            Some(Bug::RetentionIsForgotten) => record.with_retention(Retention::Ordinary),
             Some(Bug::TextIsAscii) => {
                 let ascii = |name: &Principal| name.as_str().replace(|c: char| !c.is_ascii(), "?");
                 let principal = record.principal().map(ascii);

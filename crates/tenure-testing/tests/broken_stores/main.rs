@@ -239,6 +239,7 @@ const VIOLATIONS: &[(Bug, &[&str])] = &[
         &["a_renewal_keeps_everything_but_the_lease"],
     ),
     (Bug::RenewShortens, &["a_renewal_never_shortens_a_lease"]),
+    (Bug::RetentionIsForgotten, &["retention_survives"]),
     (
         Bug::SizeLimitIsExclusive,
         &["a_record_at_the_size_limit_is_accepted"],
