@@ -15,6 +15,10 @@ pub(crate) struct Entry {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are live, and a box each would cost them memory"
+)]
 pub(crate) enum Answer {
     Live(Record),
     /// Nothing is stored under the id.
