@@ -41,3 +41,8 @@ pub use tenure_testbed::Adapter;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
+
+/// The migration page's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migration.md")]
+mod migration {}

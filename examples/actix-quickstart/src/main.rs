@@ -28,7 +28,20 @@
 //! With the same Redis and the same keys, several of these on different ports are one application,
 //! together with those of `quickstart`, which is the same on axum: a visitor may come to any of them
 //! (cookies do not distinguish ports).
+//!
+//! # Requests from other sites
+//!
+//! A page of another site can make a browser send a form to this one (cross-site request forgery). The
+//! middleware [`refuse_cross_site`] answers that with 403; `SameSite=Lax` on the cookie is the second line
+//! of defence. `GET` passes from everywhere, so it should not change more than a visit counter. Clients
+//! that are no browsers pass too: it is the browser that adds the victim's cookie.
+//!
+//! ```console
+//! $ curl -H 'sec-fetch-site: cross-site' -d user=ada http://127.0.0.1:3000/login
+//! another site sent this; nothing was done
+//! ```
 
+mod cross_site;
 mod page;
 #[cfg(test)]
 mod tests;
@@ -38,6 +51,7 @@ use std::{env, error::Error, net::SocketAddr};
 use actix_web::{
     App, Either, HttpServer, Responder,
     http::StatusCode,
+    middleware::from_fn,
     web::{Form, Html, Redirect, ServiceConfig, get, post},
 };
 use serde::Deserialize;
@@ -47,6 +61,8 @@ use tenure_actix::{
 };
 use tenure_redis::RedisStore;
 use tracing_subscriber::EnvFilter;
+
+use self::cross_site::refuse_cross_site;
 
 const VISITS: Key<u64> = Key::new("visits");
 
@@ -111,6 +127,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         App::new()
             .configure(routes)
             .wrap(SessionMiddleware::new(sessions.clone()))
+            // Runs first: what it refuses costs no store call and gets no cookie.
+            .wrap(from_fn(refuse_cross_site))
     });
     let address = env::var("TENURE_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let server = server.bind(address)?;

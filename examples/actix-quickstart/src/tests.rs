@@ -14,6 +14,7 @@ struct Visitor {
 
 struct Answer {
     status: StatusCode,
+    sets_cookie: bool,
     body: String,
 }
 
@@ -26,7 +27,9 @@ impl Visitor {
     }
 
     async fn receive(&mut self, response: actix_web::HttpResponse) -> Answer {
-        if let Some(cookie) = response.headers().get(header::SET_COOKIE) {
+        let set_cookie = response.headers().get(header::SET_COOKIE);
+        let sets_cookie = set_cookie.is_some();
+        if let Some(cookie) = set_cookie {
             let cookie = cookie.to_str().unwrap();
             let is_removal = cookie.contains("Max-Age=0");
             let pair = cookie.split(';').next().unwrap_or_default().to_owned();
@@ -37,7 +40,11 @@ impl Visitor {
             panic!("a body")
         };
         let body = String::from_utf8(body.to_vec()).unwrap();
-        Answer { status, body }
+        Answer {
+            status,
+            sets_cookie,
+            body,
+        }
     }
 }
 
@@ -48,7 +55,8 @@ macro_rules! app {
             .cookie(localhost_cookie().unwrap())
             .build();
         let sessions = SessionMiddleware::new(sessions.unwrap());
-        init_service(App::new().configure(routes).wrap(sessions)).await
+        let app = App::new().configure(routes).wrap(sessions);
+        init_service(app.wrap(from_fn(refuse_cross_site))).await
     }};
 }
 
@@ -130,4 +138,105 @@ async fn a_name_that_nobody_can_have_is_the_visitors_mistake() {
         assert!(answer.body.contains("enter a user name"), "{}", answer.body);
     }
     assert_eq!(visitor.cookie, None);
+}
+
+const ELSEWHERE: [&[(&str, &str)]; 9] = [
+    &[("sec-fetch-site", "cross-site")],
+    // A sibling host, which may belong to somebody else.
+    &[("sec-fetch-site", "same-site")],
+    // What a future browser may say.
+    &[("sec-fetch-site", "elsewhere")],
+    &[
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "http://app.example"),
+    ],
+    // A browser that does not send `Sec-Fetch-Site`.
+    &[("origin", "https://evil.example")],
+    &[("origin", "https://app.example.evil.example")],
+    &[("origin", "https://app.example:8443")],
+    // From a sandboxed frame or a local file.
+    &[("origin", "null")],
+    &[("origin", "app.example")],
+];
+
+const HERE: [&[(&str, &str)]; 5] = [
+    &[("sec-fetch-site", "same-origin")],
+    // Typed or bookmarked by the visitor.
+    &[("sec-fetch-site", "none")],
+    &[
+        ("sec-fetch-site", "same-origin"),
+        ("origin", "https://app.example"),
+    ],
+    &[("origin", "https://app.example")],
+    // No browser, and so no victim whose cookie it would add.
+    &[],
+];
+
+fn with(request: TestRequest, fields: &[(&'static str, &'static str)]) -> TestRequest {
+    let request = request.insert_header((header::HOST, "app.example"));
+    fields
+        .iter()
+        .fold(request, |request, field| request.insert_header(*field))
+}
+
+#[actix_web::test]
+async fn s29_what_another_site_sends_is_refused_and_changes_nothing() {
+    let (app, mut visitor) = (app!(), Visitor::default());
+    send!(app, visitor, form("/login", "user=ada"));
+    let cookie = visitor.cookie.clone();
+    for fields in ELSEWHERE {
+        for request in [form("/login", "user=eve"), form("/logout", "")] {
+            let answer = send!(app, visitor, with(request, fields));
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{fields:?}");
+            assert!(!answer.sets_cookie, "{fields:?}");
+        }
+    }
+    assert_eq!(visitor.cookie, cookie);
+    let home = send!(app, visitor, page("/")).body;
+    assert!(home.contains("<strong>ada</strong>"), "{home}");
+    // The login's version, and that of this visit.
+    assert!(home.contains("at version 2"), "{home}");
+}
+
+/// What `SameSite` on the cookie does nothing about: the visitor has no cookie yet.
+#[actix_web::test]
+async fn s29_another_site_logs_nobody_in() {
+    let app = app!();
+    for fields in ELSEWHERE {
+        let mut visitor = Visitor::default();
+        let answer = send!(app, visitor, with(form("/login", "user=eve"), fields));
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{fields:?}");
+        assert!(!answer.sets_cookie, "{fields:?}");
+    }
+}
+
+#[actix_web::test]
+async fn s29_what_a_page_of_this_site_or_no_browser_sends_passes() {
+    let app = app!();
+    for fields in HERE {
+        let mut visitor = Visitor::default();
+        let login = send!(app, visitor, with(form("/login", "user=ada"), fields));
+        assert_eq!(login.status, StatusCode::SEE_OTHER, "{fields:?}");
+        let home = send!(app, visitor, page("/")).body;
+        assert!(home.contains("<strong>ada</strong>"), "{home}");
+        let logout = send!(app, visitor, with(form("/logout", ""), fields));
+        assert_eq!(logout.status, StatusCode::SEE_OTHER, "{fields:?}");
+        assert_eq!(visitor.cookie, None, "{fields:?}");
+    }
+}
+
+/// Links from elsewhere are meant to work, and change nothing but the count of visits.
+#[actix_web::test]
+async fn s29_links_from_elsewhere_work_and_log_nobody_in_or_out() {
+    let (app, mut visitor) = (app!(), Visitor::default());
+    send!(app, visitor, form("/login", "user=ada"));
+    for fields in ELSEWHERE {
+        for path in ["/login?user=eve", "/logout"] {
+            let answer = send!(app, visitor, with(page(path), fields));
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        }
+        let home = send!(app, visitor, with(page("/"), fields));
+        assert_eq!(home.status, StatusCode::OK);
+        assert!(home.body.contains("<strong>ada</strong>"), "{}", home.body);
+    }
 }

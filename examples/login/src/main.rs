@@ -37,11 +37,29 @@
 //! In each case the remedy is to load the page again and look. [`explain`] says so to people; a script
 //! would repeat the request.
 //!
+//! # Requests from other sites
+//!
+//! A page of another site can make a browser send a form to this one (cross-site request forgery). What
+//! keeps that from changing anything is [`CsrfLayer`]; `SameSite=Lax` on the cookie is the second line of
+//! defence, and does not keep another site from logging a visitor in under a name of its choice.
+//! Requests other than `GET`, `HEAD` and `OPTIONS` must not be cross-site:
+//!
+//! - Browsers since 2023 say where a request comes from, in `Sec-Fetch-Site`. It has to be `same-origin`,
+//!   or `none` if the visitor did it by hand.
+//! - Of older ones, from 2020 on, and over plain HTTP, the host in `Origin` has to be that in `Host`.
+//! - A request with neither is let through: it comes from curl, a script or a server, and forgery needs a
+//!   browser, since it is the browser that adds the victim's cookie.
+//!
+//! So no `GET` may change anything. Behind a proxy that rewrites `Host`, name the public origin with
+//! `add_trusted_origin`.
+//!
+//! ```console
+//! $ curl -i -H 'sec-fetch-site: cross-site' -d 'user=ada' http://127.0.0.1:3001/login     # 403
+//! ```
+//!
 //! # What is left out
 //!
-//! Hashed passwords, a limit on attempts, a real second factor, and a check of `Origin` or
-//! `Sec-Fetch-Site` on forms: `SameSite=Lax` alone does not keep another site from logging a visitor in
-//! under a name of its choice.
+//! Hashed passwords, a limit on attempts, and a real second factor.
 
 mod page;
 #[cfg(test)]
@@ -63,6 +81,7 @@ use tenure_axum::{
     SessionManager,
 };
 use tokio::net::TcpListener;
+use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 /// How the user wants to be called.
 const NICKNAME: Key<String> = Key::new("nickname");
@@ -82,6 +101,14 @@ fn app(sessions: SessionManager) -> Router {
         .route("/unlock", post(unlock))
         .route("/admin", get(admin))
         .layer(sessions)
+        // Outside of the sessions: what it refuses costs no store call and gets no cookie.
+        .layer(CsrfLayer::new().with_rejection_response(refuse_cross_site))
+}
+
+/// The page for requests by which another site would have changed something here.
+fn refuse_cross_site(_: ProtectionError) -> Response {
+    let page = page::notice("This came from another site. Nothing was done.");
+    (StatusCode::FORBIDDEN, page).into_response()
 }
 
 /// The start page, for everyone. Visitors who have no session get none by looking at it.

@@ -1,3 +1,5 @@
+mod cross_site;
+
 use axum::{
     Router,
     body::Body,
@@ -20,6 +22,7 @@ struct Visitor {
 struct Answer {
     status: StatusCode,
     location: Option<String>,
+    sets_cookie: bool,
     body: String,
 }
 
@@ -55,15 +58,18 @@ impl Visitor {
         let request = request.body(body).unwrap();
         let response = self.app.clone().oneshot(request).await.unwrap();
         let text = |name| response.headers().get(name).map(|it| it.to_str().unwrap());
-        if let Some(cookie) = text(header::SET_COOKIE) {
+        let set_cookie = text(header::SET_COOKIE);
+        if let Some(cookie) = set_cookie {
             let pair = cookie.split(';').next().unwrap_or_default().to_owned();
             self.cookie = (!cookie.contains("Max-Age=0")).then_some(pair);
         }
         let (status, location) = (response.status(), text(header::LOCATION).map(str::to_owned));
+        let sets_cookie = set_cookie.is_some();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         Answer {
             status,
             location,
+            sets_cookie,
             body: String::from_utf8(body.to_vec()).unwrap(),
         }
     }
