@@ -20,6 +20,7 @@
 //! - Every change of privileges replaces the session's secret: [`login`](tenure_axum::Session) does so by
 //!   itself, `rotate` without a login. A cookie that somebody planted or saw before is then worthless
 //!   (session fixation). The values of the session stay, so a visitor keeps the cart.
+//! - Whoever asks to be remembered stays logged in when the browser closes: `login_remembered`.
 //! - A logout is `destroy`. It has happened in the store when the response arrives, also if the
 //!   handler fails afterwards, and a slower request cannot bring the session back.
 //! - Handlers that need a user take [`User`], which only exists for logged-in visitors.
@@ -125,6 +126,8 @@ struct Credentials {
     user: String,
     #[serde(default)]
     password: String,
+    /// Browsers send a box only if it is checked.
+    remember: Option<String>,
 }
 
 async fn log_in(
@@ -145,7 +148,10 @@ async fn log_in(
         session.clear()?;
     }
     session.remove(UNLOCKED)?;
-    session.login(user)?;
+    match credentials.remember {
+        Some(_) => session.login_remembered(user)?,
+        None => session.login(user)?,
+    }
     Ok(Redirect::to("/account").into_response())
 }
 

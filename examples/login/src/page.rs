@@ -7,7 +7,8 @@ pub(crate) fn login(mistake: Option<&str>) -> Html<String> {
         "{}<form method=post action=\"/login\">\
          <label>User name <input name=user autocomplete=username required></label>\
          <label>Password <input name=password type=password autocomplete=current-password required>\
-         </label><button>Log in</button></form>\
+         </label><label><input name=remember type=checkbox> Keep me logged in</label>\
+         <button>Log in</button></form>\
          <p class=note>Try <code>ada</code> with <code>analytical-engine</code>.</p>",
         warning(mistake)
     ))

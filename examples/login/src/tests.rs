@@ -11,6 +11,7 @@ use tower::ServiceExt;
 use super::*;
 
 const ADA: &str = "user=ada&password=analytical-engine";
+const ADA_REMEMBERED: &str = "user=ada&password=analytical-engine&remember=on";
 
 /// A visitor with a cookie jar for one cookie. Clones are other browsers with the same cookie.
 #[derive(Clone)]
@@ -22,7 +23,7 @@ struct Visitor {
 struct Answer {
     status: StatusCode,
     location: Option<String>,
-    sets_cookie: bool,
+    set_cookie: Option<String>,
     body: String,
 }
 
@@ -64,12 +65,12 @@ impl Visitor {
             self.cookie = (!cookie.contains("Max-Age=0")).then_some(pair);
         }
         let (status, location) = (response.status(), text(header::LOCATION).map(str::to_owned));
-        let sets_cookie = set_cookie.is_some();
+        let set_cookie = set_cookie.map(str::to_owned);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         Answer {
             status,
             location,
-            sets_cookie,
+            set_cookie,
             body: String::from_utf8(body.to_vec()).unwrap(),
         }
     }
@@ -93,6 +94,21 @@ async fn a_wrong_password_and_an_unknown_name_look_the_same() {
     assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
     assert_eq!((wrong.status, wrong.body), (unknown.status, unknown.body));
     assert_eq!(visitor.cookie, None);
+}
+
+#[tokio::test]
+async fn only_who_asked_to_be_remembered_gets_a_cookie_that_outlives_the_browser() {
+    let mut visitor = Visitor::new();
+    for (form, is_remembered) in [(ADA, false), (ADA_REMEMBERED, true), (ADA, false)] {
+        let answer = visitor.post("/login", form).await;
+        let cookie = answer.set_cookie.unwrap();
+        assert_eq!(
+            cookie.contains("Max-Age=1209600"),
+            is_remembered,
+            "{cookie}"
+        );
+        assert_eq!(visitor.get("/account").await.status, StatusCode::OK);
+    }
 }
 
 #[tokio::test]

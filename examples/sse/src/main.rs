@@ -22,10 +22,12 @@
 //!   the handler can still say 409 or 503, and the cookie comes with the head, before the first event.
 //! - The handler of a stream changes the session **before it returns**: [`events`]. If the stream is to
 //!   tell what was committed, the handler calls `commit().await` itself.
-//! - A change from within the stream is an error that says so: no cookie could tell the browser of it
-//!   any more. Nothing is lost silently, and a `commit().await` there finds nothing to do.
-//! - What has to change later is a **request of its own**, made by the page ([`add`], [`end`]). It gets a
-//!   status and a cookie of its own.
+//! - A change from within the stream is an error that says so: nobody would commit it any more, and no
+//!   cookie could tell the browser of it. Nothing is lost silently.
+//! - What the stream itself has to change later, it changes in a session that was **detached** from the
+//!   response, with a commit of its own each time: [`count`].
+//! - What the visitor changes is a request of its own, made by the page ([`add`], [`end`]). It gets a status
+//!   and a cookie of its own.
 //! - A stream may go on **reading**: what was loaded, for as long as it likes, and with `refresh().await`
 //!   what others have committed since. That asks the store each time, so the pace matters, and renews
 //!   no lease: a session whose only sign of life is a stream expires.
@@ -64,7 +66,7 @@ const ADDED: Key<u64> = Key::new("added");
 /// How many streams the session has opened.
 const STREAMS: Key<u64> = Key::new("streams");
 
-/// What a stream would like to change.
+/// How many streams have begun to tell.
 const TOLD: Key<u64> = Key::new("told");
 
 fn app(sessions: SessionManager, pace: Duration) -> Router {
@@ -108,7 +110,10 @@ async fn events(
     let first = {
         let session = session.clone();
         // Evaluated by the stream, when the head has left.
-        let late = stream::once(async move { Event::default().event("late").data(late(&session)) });
+        let late = stream::once(async move {
+            let became = format!("{}; {}", late(&session), count(&session).await);
+            Event::default().event("late").data(became)
+        });
         stream::iter([Event::default().event("opened").data(opened)]).chain(late)
     };
     let watch = Watch::new(session, pace);
@@ -120,8 +125,20 @@ async fn events(
 /// What becomes of a change that comes when the response has begun.
 fn late(session: &Session) -> String {
     match session.update(TOLD, |told| told.unwrap_or(0) + 1) {
-        Ok(told) => format!("told {told} times"),
+        Ok(told) => format!("{told} streams have told something"),
         Err(refusal) => refusal.to_string(),
+    }
+}
+
+/// The same change where it can be made: behind the response, and committed by the stream itself.
+async fn count(session: &Session) -> String {
+    let Some(session) = session.detach() else {
+        return "there is no session".to_owned();
+    };
+    let told = session.update(TOLD, |told| told.unwrap_or(0) + 1);
+    match (told, session.commit().await) {
+        (Ok(told), Ok(())) => format!("{told} streams have told something"),
+        (Err(refusal), _) | (_, Err(refusal)) => refusal.to_string(),
     }
 }
 

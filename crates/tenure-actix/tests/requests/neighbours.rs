@@ -117,7 +117,8 @@ async fn what_a_stream_changes_after_the_head_is_an_error_that_says_what_to_do()
         .wrap(middleware(&store(), "session"));
     let app = init_service(app).await;
     let mut jar = Jar::default();
-    let late = "the response has begun; change the session before the handler returns";
+    let late =
+        "the response has begun; change the session before the handler returns, or detach it";
     let expected = format!("data: {late} Some(true)\n\n").repeat(2);
     assert_eq!(visit!(app, jar, "/events").body, expected);
     assert_eq!(visit!(app, jar, "/keys").body, "before");

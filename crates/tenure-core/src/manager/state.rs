@@ -15,7 +15,19 @@ pub(crate) struct State {
     pub(crate) standing: Standing,
     pub(crate) draft: Draft,
     is_destroyed: bool,
-    is_sealed: bool,
+    phase: Phase,
+}
+
+/// Where the request is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// Its handler is at work.
+    #[default]
+    Open,
+    /// The response's head leaves: no more changes.
+    Sealed,
+    /// Behind the response, where no cookie can reach the browser.
+    Detached,
 }
 
 /// How the request stands to a stored session.
@@ -103,12 +115,20 @@ impl State {
 
     /// The draft, if it may still be changed.
     pub(crate) fn draft_mut(&mut self) -> Result<&mut Draft, SessionError> {
-        if self.is_sealed {
+        if self.phase == Phase::Sealed {
             Err(SessionError::Sealed)
         } else if self.is_destroyed {
             Err(SessionError::Destroyed)
         } else {
             Ok(&mut self.draft)
+        }
+    }
+
+    /// The draft, if what is changed in it may change the cookie.
+    pub(crate) fn rotatable_draft_mut(&mut self) -> Result<&mut Draft, SessionError> {
+        match self.phase {
+            Phase::Detached => Err(SessionError::Sealed),
+            Phase::Open | Phase::Sealed => self.draft_mut(),
         }
     }
 
@@ -127,10 +147,34 @@ impl State {
     /// Admits no more changes. A handler that failed has those that it made rolled back, as a
     /// database would; a logout stands.
     pub(super) fn seal(&mut self, is_failure: bool) {
-        self.is_sealed = true;
+        self.phase = Phase::Sealed;
         if is_failure {
             self.draft.take();
         }
+    }
+
+    /// What work behind the response begins with. `None` if there is no session for it.
+    pub(super) fn detached(&self) -> Option<Self> {
+        let Standing::Holder(holding) = &self.standing else {
+            return None;
+        };
+        let record = holding.record.clone();
+        Some(Self {
+            draft: Draft::new(record.values().clone()),
+            standing: Standing::Holder(Box::new(Holding {
+                record,
+                secret: holding.secret.clone(),
+                ..**holding
+            })),
+            is_destroyed: false,
+            phase: Phase::Detached,
+        })
+    }
+
+    /// Whether something was changed behind the response and never committed.
+    pub(super) fn is_forgotten(&self) -> bool {
+        let is_logout_due = self.is_destroyed && self.held().is_some();
+        self.phase == Phase::Detached && (self.draft.has_changes() || is_logout_due)
     }
 
     /// Decides what a commit has to do, and takes the changes out of the draft.

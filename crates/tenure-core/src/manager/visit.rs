@@ -71,6 +71,18 @@ impl Visit {
         }
     }
 
+    /// The same session for work that goes on behind the response. `None` if nothing is stored.
+    pub(crate) fn detached(&self) -> Option<Self> {
+        Some(Self {
+            manager: self.manager.clone(),
+            presented: Presented::Nothing,
+            loaded: OnceCell::new_with(Some(Ok(()))),
+            failure: OnceLock::new(),
+            state: Mutex::new(self.state.lock().detached()?),
+            committing: tokio::sync::Mutex::default(),
+        })
+    }
+
     pub(crate) fn manager(&self) -> &SessionManager {
         &self.manager
     }
@@ -298,6 +310,14 @@ impl Visit {
 
     fn core(&self) -> &Core {
         &self.manager.core
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if self.state.get_mut().is_forgotten() {
+            events::report_misuse(&"changes of a detached session were dropped without a commit");
+        }
     }
 }
 

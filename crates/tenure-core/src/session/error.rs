@@ -86,8 +86,9 @@ pub enum SessionError {
     Destroyed,
     /// The response's head has been sent, so no cookie could tell the browser of a change. 500.
     ///
-    /// Change the session before the handler returns, not in the response's body.
-    #[error("the response has begun; change the session before the handler returns")]
+    /// Change the session before the handler returns, or what [`Session::detach`](crate::Session::detach)
+    /// gives, which can do all but log in and rotate.
+    #[error("the response has begun; change the session before the handler returns, or detach it")]
     Sealed,
     /// Every id that was drawn for a new session was in use: the random generator is broken. 503.
     #[error("every id that was drawn for a new session was in use")]

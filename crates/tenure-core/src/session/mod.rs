@@ -250,7 +250,7 @@ impl Session {
             principal: Principal::new(principal)?,
             retention,
         };
-        self.visit.state.lock().draft_mut()?.log_in(login);
+        self.visit.state.lock().rotatable_draft_mut()?.log_in(login);
         Ok(())
     }
 
@@ -270,7 +270,7 @@ impl Session {
     ///
     /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
     pub fn rotate(&self) -> Result<(), SessionError> {
-        self.visit.state.lock().draft_mut()?.rotate();
+        self.visit.state.lock().rotatable_draft_mut()?.rotate();
         Ok(())
     }
 
@@ -314,6 +314,28 @@ impl Session {
     /// If the future is dropped, the changes are written entirely or not at all.
     pub async fn commit(&self) -> Result<(), SessionError> {
         self.visit.commit().await
+    }
+
+    /// The same session, for work that goes on when the response's head has left: a WebSocket, a
+    /// stream, a task. `None` for visitors for whom nothing is stored.
+    ///
+    /// It shows what this one shows without uncommitted changes. What is changed in it needs a
+    /// [`commit`](Self::commit) of its own, each time; what was never committed is lost when it is
+    /// dropped, and reported by an event. No cookie can follow the response, so [`login`](Self::login)
+    /// and [`rotate`](Self::rotate) are refused, and if a request does either, what is detached ends
+    /// with the secret that it knew.
+    ///
+    /// ```
+    /// # use tenure_core::{Session, SessionError};
+    /// async fn behind_the_response(session: Session) -> Result<(), SessionError> {
+    ///     let Some(session) = session.detach() else { return Ok(()) };
+    ///     session.update("messages", |n: Option<u32>| n.unwrap_or(0) + 1)?;
+    ///     session.commit().await
+    /// }
+    /// ```
+    #[must_use]
+    pub fn detach(&self) -> Option<Self> {
+        Some(Self::new(Arc::new(self.visit.detached()?)))
     }
 
     /// Reads the session anew from the primary store, past any cache, and puts the changes so far on
