@@ -110,7 +110,7 @@ async fn s29_what_another_site_sends_is_refused_and_changes_nothing() {
             let answer = visitor.from(source, Method::POST, path, form).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} {source:?}");
             assert!(answer.body.contains("from another site"), "{}", answer.body);
-            assert!(!answer.set_cookie.is_some(), "{path} {source:?}");
+            assert!(answer.set_cookie.is_none(), "{path} {source:?}");
         }
     }
     assert_eq!(visitor.cookie, cookie);
@@ -124,7 +124,7 @@ async fn s29_another_site_logs_nobody_in() {
         let mut visitor = Visitor::watched();
         let answer = visitor.from(source, Method::POST, "/login", ADA).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{source:?}");
-        assert!(!answer.set_cookie.is_some(), "{source:?}");
+        assert!(answer.set_cookie.is_none(), "{source:?}");
         assert_eq!(visitor.stored().await, "nothing");
     }
 }
