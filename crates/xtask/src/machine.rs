@@ -1,6 +1,6 @@
 //! What this machine has.
 
-use std::{collections::BTreeSet, env, fs, process::Command};
+use std::{collections::BTreeSet, env, ffi::OsString, fs, path::PathBuf, process::Command};
 
 /// What the plans depend on.
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn detect() -> Self {
-        let path = env::var_os("PATH").unwrap_or_default();
+        let path = search_path();
         let on_path = |program: &&str| {
             env::split_paths(&path).any(|folder| {
                 let file = folder.join(program);
@@ -26,7 +26,7 @@ impl Machine {
         }
     }
 
-    /// Whether a program is on the `PATH`.
+    /// Whether a program is on the [`search_path`].
     pub(crate) fn has(&self, program: &str) -> bool {
         self.programs.contains(program)
     }
@@ -39,6 +39,14 @@ impl Machine {
     pub(crate) const fn has_nightly(&self) -> bool {
         self.nightly
     }
+}
+
+/// The `PATH`, with the folder of servers such as nginx, which Debian leaves out of an ordinary user's.
+pub(crate) fn search_path() -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    // Folders that came out of a path go into one.
+    env::join_paths(folders).unwrap_or(path)
 }
 
 /// The names of the fuzz targets, from the names of their files.
@@ -62,15 +70,19 @@ fn output(program: &str, arguments: &[&str]) -> String {
 }
 
 /// All that a plan may ask for.
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 12] = [
     "apk",
     "apt-get",
     "brew",
     "cargo-fuzz",
     "cargo-nextest",
+    "chromedriver",
     "dnf",
+    "nginx",
     "redis-server",
     "sudo",
+    "valgrind",
+    "wrk",
 ];
 
 #[cfg(test)]

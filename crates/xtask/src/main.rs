@@ -1,6 +1,6 @@
 //! Automation: `cargo xtask help` lists the tasks.
 //!
-//! What to do is decided by pure functions ([`plan`], [`redis`], [`task`]) over what the machine
+//! What to do is decided by pure functions ([`plan`], [`provision`], [`task`]) over what the machine
 //! has ([`machine`]); [`run`] does it and [`totals`] reads the results out of what it prints.
 
 #![expect(
@@ -10,7 +10,7 @@
 
 mod machine;
 mod plan;
-mod redis;
+mod provision;
 mod run;
 mod task;
 mod totals;
@@ -45,6 +45,8 @@ fn perform(task: &Task) -> Result<(), String> {
         }
         Task::Test { arguments } => plan::test(&machine, arguments)?,
         Task::Ci { arguments } => plan::ci(&machine, arguments)?,
+        Task::System { arguments } => plan::system(&machine, arguments)?,
+        Task::Bench { bench, arguments } => plan::bench(&machine, *bench, arguments)?,
         Task::Fuzz { seconds } => plan::fuzz(&machine, &machine::fuzz_targets()?, *seconds)?,
     };
     run::all(&steps)

@@ -2,8 +2,9 @@
 
 use crate::{
     machine::Machine,
-    redis,
+    provision::{CHROMEDRIVER, NGINX, REDIS, VALGRIND, WRK, provision},
     run::{Invocation, Step},
+    task::Bench,
 };
 
 /// All tests. Redis is part of the plan: without it nothing is skipped, the task fails.
@@ -16,7 +17,7 @@ pub(crate) fn test(machine: &Machine, arguments: &[String]) -> Result<Vec<Step>,
         "cargo test --workspace --all-features --no-fail-fast --tests"
     };
     let mut steps = vec![
-        Step::new("redis-server", redis::provision(machine)?),
+        Step::new("redis-server", provision(machine, &[&REDIS])?),
         // `cargo test` alone would not build the binaries of other packages that tests start.
         Step::command(
             "build",
@@ -42,9 +43,17 @@ pub(crate) fn ci(machine: &Machine, arguments: &[String]) -> Result<Vec<Step>, S
     let mut steps = test(machine, arguments)?;
     steps.extend([
         Step::command("formatting", "cargo fmt --all --check"),
-        Step::command(
+        Step::new(
             "lints",
-            "cargo clippy --workspace --all-targets --all-features -- -D warnings",
+            vec![
+                Invocation::new(
+                    "cargo clippy --workspace --all-targets --all-features -- -D warnings",
+                ),
+                // `--all-targets` leaves out what ordinary tests leave out.
+                Invocation::new(
+                    "cargo clippy --workspace --test system --all-features -- -D warnings",
+                ),
+            ],
         ),
         Step::new(
             "documentation",
@@ -55,6 +64,62 @@ pub(crate) fn ci(machine: &Machine, arguments: &[String]) -> Result<Vec<Step>, S
         ),
     ]);
     Ok(steps)
+}
+
+/// The tests that need a browser and a web server.
+pub(crate) fn system(machine: &Machine, arguments: &[String]) -> Result<Vec<Step>, String> {
+    let runner = if machine.has("cargo-nextest") {
+        "cargo nextest run --no-fail-fast"
+    } else {
+        "cargo test --no-fail-fast"
+    };
+    Ok(vec![
+        Step::new(
+            "chromium and nginx",
+            provision(machine, &[&CHROMEDRIVER, &NGINX])?,
+        ),
+        Step::new(
+            "build",
+            vec![
+                Invocation::new("cargo build --package quickstart"),
+                Invocation::new(&format!("cargo build {SYSTEM_TESTS}")),
+            ],
+        ),
+        Step::new(
+            "system tests",
+            vec![
+                Invocation::new(&format!("{runner} {SYSTEM_TESTS}"))
+                    .with(arguments)
+                    .counted(),
+            ],
+        ),
+    ])
+}
+
+/// Measurements.
+pub(crate) fn bench(
+    machine: &Machine,
+    bench: Bench,
+    arguments: &[String],
+) -> Result<Vec<Step>, String> {
+    let (programs, title, command) = match bench {
+        Bench::Instructions => (
+            &[&VALGRIND][..],
+            "instructions",
+            "cargo bench --package tenure-benches --bench instructions --",
+        ),
+        // A workspace of its own, which must not make the other one build anew.
+        Bench::Peers => (
+            &[&REDIS, &WRK][..],
+            "peers",
+            "cargo run --release --manifest-path benches/peers/Cargo.toml \
+             --target-dir target/peers --package peers-bench --",
+        ),
+    };
+    Ok(vec![
+        Step::new("programs", provision(machine, programs)?),
+        Step::new(title, vec![Invocation::new(command).with(arguments)]),
+    ])
 }
 
 /// Each fuzz target for that long, from the corpus that earlier runs have left.
@@ -96,6 +161,8 @@ pub(crate) fn fuzz(
         })
         .collect())
 }
+
+const SYSTEM_TESTS: &str = "--package tenure-system-tests --test system";
 
 #[cfg(test)]
 mod tests {
@@ -143,6 +210,25 @@ mod tests {
         assert!(plan.contains("cargo fmt --all --check"));
         assert!(plan.contains("-- -D warnings"));
         assert!(plan.contains("RUSTDOCFLAGS='-D warnings' cargo doc"));
+    }
+
+    #[test]
+    fn lints_reach_the_tests_that_ordinary_development_leaves_out() {
+        let plan = commands(&ci(&Machine::with(&["redis-server"]), &[]).unwrap());
+        assert!(plan.contains("cargo clippy --workspace --test system --all-features"));
+    }
+
+    #[test]
+    fn system_tests_begin_with_their_programs_and_the_app_and_need_no_redis() {
+        let machine = Machine::with(&["apt-get", "cargo-nextest"]).and_root();
+        let plan = commands(&system(&machine, &["browser".to_owned()]).unwrap());
+        let lines = plan.lines().collect::<Vec<_>>();
+        assert_eq!(lines[0], "apt-get update");
+        assert!(lines.contains(&"cargo build --package quickstart"));
+        assert!(lines[lines.len() - 1].starts_with("cargo nextest run "));
+        assert!(plan.ends_with("--package tenure-system-tests --test system browser"));
+        assert!(!plan.contains("redis"));
+        assert!(system(&Machine::default(), &[]).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::totals::Totals;
+use crate::{machine, totals::Totals};
 
 /// A named part of a task.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,6 +70,7 @@ impl Invocation {
         let mut command = Command::new(program);
         command
             .args(arguments)
+            .env("PATH", machine::search_path())
             .envs(self.variable)
             .stdin(Stdio::null());
         match self.output {

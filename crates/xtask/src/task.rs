@@ -4,20 +4,44 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Help,
-    Test { arguments: Vec<String> },
-    Ci { arguments: Vec<String> },
-    Fuzz { seconds: u32 },
+    Test {
+        arguments: Vec<String>,
+    },
+    Ci {
+        arguments: Vec<String>,
+    },
+    System {
+        arguments: Vec<String>,
+    },
+    Fuzz {
+        seconds: u32,
+    },
+    Bench {
+        bench: Bench,
+        arguments: Vec<String>,
+    },
+}
+
+/// What to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bench {
+    Instructions,
+    Peers,
 }
 
 impl Task {
     pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut words = words.into_iter().peekable();
-        let name = words.next().unwrap_or_default();
+        let mut name = words.next().unwrap_or_default();
+        if name == "bench" {
+            name = format!("bench {}", words.next().unwrap_or_default());
+        }
         words.next_if_eq("--");
         let arguments = words.collect::<Vec<_>>();
         match (name.as_str(), arguments.as_slice()) {
             ("test", _) => Ok(Self::Test { arguments }),
             ("ci", _) => Ok(Self::Ci { arguments }),
+            ("system", _) => Ok(Self::System { arguments }),
             ("fuzz", []) => Ok(Self::Fuzz {
                 seconds: FUZZ_SECONDS,
             }),
@@ -26,6 +50,14 @@ impl Task {
                 Ok(0) | Err(_) => Err(format!("not a number of seconds: {seconds}")),
                 Ok(seconds) => Ok(Self::Fuzz { seconds }),
             },
+            ("bench instructions", _) => Ok(Self::Bench {
+                bench: Bench::Instructions,
+                arguments,
+            }),
+            ("bench peers", _) => Ok(Self::Bench {
+                bench: Bench::Peers,
+                arguments,
+            }),
             ("" | "help" | "-h" | "--help", []) => Ok(Self::Help),
             _ => Err(format!(
                 "unknown task or arguments: {name} {arguments:?}\n\n{HELP}"
@@ -40,7 +72,18 @@ cargo xtask test [-- ARGUMENTS]  everything a change must pass: installs redis-s
                                  ARGUMENTS go to the test runner, as in `cargo xtask test -- rebase`;
                                  documentation tests are then left out
 cargo xtask ci [-- ARGUMENTS]    the same, then formatting, lints and documentation
+cargo xtask system [-- ARGUMENTS]
+                                 what takes a real browser and a real nginx: installs chromium,
+                                 chromedriver and nginx if they are missing, builds the quickstart and
+                                 runs the tests of tests/system. `-- --no-capture` shows their steps
 cargo xtask fuzz [SECONDS]       runs each fuzz target for that long (120 s)
+cargo xtask bench instructions [--accept]
+                                 counts the instructions of the hot paths in valgrind, and fails if one
+                                 takes 3 % more than in benches/results/instructions.json; `--accept`
+                                 writes that file
+cargo xtask bench peers [-- ARGUMENTS]
+                                 compares with other session libraries, on two cores that nothing else
+                                 uses; `-- --help` tells the ARGUMENTS
 cargo xtask help                 this text";
 
 /// Long enough for each target to cover all of its code from an empty corpus, short enough to wait for.
@@ -69,6 +112,25 @@ mod tests {
             panic!("expected `ci`");
         };
         assert_eq!(arguments, ["rebase", "--", "--ignored"]);
+    }
+
+    #[test]
+    fn system_tests_are_a_task_of_their_own() {
+        let arguments = vec!["browser".to_owned()];
+        let expected = Task::System { arguments };
+        assert_eq!(parse("system -- browser").unwrap(), expected);
+    }
+
+    #[test]
+    fn a_bench_is_chosen_by_its_name() {
+        let expected = Task::Bench {
+            bench: Bench::Peers,
+            arguments: vec!["--quick".to_owned()],
+        };
+        assert_eq!(parse("bench peers -- --quick").unwrap(), expected);
+        assert!(parse("bench instructions --accept").is_ok());
+        assert!(parse("bench").is_err());
+        assert!(parse("bench nothing").is_err());
     }
 
     #[test]

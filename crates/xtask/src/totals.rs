@@ -8,15 +8,22 @@ pub(crate) struct Totals {
     passed: u32,
     failed: u32,
     skipped: u32,
+    in_nextest: bool,
 }
 
 impl Totals {
     /// Counts a line of output if it is a summary of nextest's or of libtest's.
     pub(crate) fn read(&mut self, line: &str) {
         let line = without_colours(line);
-        // nextest indents its summary, and also libtest's summaries within the output of failed
-        // tests, which would count twice.
-        if !line.trim_start().starts_with("Summary [") && !line.starts_with("test result: ") {
+        let is_nextests = line.trim_start().starts_with("Summary [");
+        if line.trim_start().starts_with("Nextest run ID ") || is_nextests {
+            self.in_nextest = !is_nextests;
+        }
+        // nextest runs each test in a process of its own, whose libtest has a summary too. It would
+        // count twice: nextest shows it with the output of a failed test, indented, and of every test
+        // if nothing is captured.
+        let is_libtests = line.starts_with("test result: ") && !self.in_nextest;
+        if !is_nextests && !is_libtests {
             return;
         }
         let words = line
@@ -44,6 +51,7 @@ impl fmt::Display for Totals {
             passed,
             failed,
             skipped,
+            ..
         } = self;
         write!(
             f,
@@ -88,6 +96,16 @@ test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; fini
         let line = "\u{1b}[32;1m     Summary\u{1b}[0m [   0.1s] \u{1b}[1m4\u{1b}[0m tests run: \
                     \u{1b}[1m4\u{1b}[0m \u{1b}[32;1mpassed\u{1b}[0m, \u{1b}[1m0\u{1b}[0m \u{1b}[33;1mskipped\u{1b}[0m";
         assert_eq!(totals(line), "tests: 4 passed, 0 failed, 0 skipped");
+    }
+
+    #[test]
+    fn tests_whose_output_is_not_captured_count_once() {
+        let output = "
+ Nextest run ID 4b5137fb with nextest profile: default
+test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 15 filtered out; finished in 0.26s
+     Summary [   0.3s] 1 test run: 1 passed, 2 skipped
+test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s";
+        assert_eq!(totals(output), "tests: 5 passed, 0 failed, 2 skipped");
     }
 
     #[test]

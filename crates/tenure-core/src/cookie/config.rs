@@ -39,7 +39,12 @@ impl CookieConfig {
     /// The text of a `Set-Cookie` field with that value. Without a `max_age`, the browser drops the
     /// cookie when it closes.
     pub(crate) fn set(&self, value: &str, max_age: Option<Duration>) -> String {
-        let mut text = format!("{}={value}{}", self.name, self.attributes);
+        // With room for the longest `Max-Age`, 400 days in seconds.
+        let length = self.name.len() + value.len() + self.attributes.len() + 24;
+        let mut text = String::with_capacity(length);
+        for part in [&*self.name, "=", value, &*self.attributes] {
+            text.push_str(part);
+        }
         if let Some(max_age) = max_age {
             // Writing to a string cannot fail.
             let _ = write!(text, "; Max-Age={}", max_age.as_secs());

@@ -1,5 +1,7 @@
 //! Finding our cookie in a request's `Cookie` header fields and in a response's `Set-Cookie` fields.
 
+use memchr::memchr_iter;
+
 use super::RawToken;
 
 /// What was found under our name.
@@ -21,8 +23,8 @@ pub(crate) enum Sought {
 pub(crate) fn find<F: AsRef<[u8]>>(fields: impl IntoIterator<Item = F>, name: &str) -> Sought {
     let mut sought = Sought::Absent;
     for field in fields {
-        let pairs = field.as_ref().split(|byte| *byte == b';');
-        for value in pairs.filter_map(|pair| value_of(pair, name.as_bytes())) {
+        let values = pairs(field.as_ref()).filter_map(|pair| value_of(pair, name.as_bytes()));
+        for value in values {
             sought = match sought {
                 Sought::Absent => RawToken::new(value).map_or(Sought::Malformed, Sought::Found),
                 Sought::Malformed | Sought::Found(_) | Sought::Ambiguous => {
@@ -45,6 +47,17 @@ pub fn sets_cookie(field: impl AsRef<[u8]>, name: &str) -> bool {
     let pair = parts.next().unwrap_or_default();
     let end = pair.iter().position(|byte| *byte == b'=');
     end.is_some_and(|end| trim_end(trim_start(&pair[..end])) == name.as_bytes())
+}
+
+/// What stands between semicolons.
+fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = memchr_iter(b';', field).chain([field.len()]);
+    let mut start = 0;
+    ends.map(move |end| {
+        let pair = &field[start..end];
+        start = end + 1;
+        pair
+    })
 }
 
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {

@@ -245,10 +245,14 @@ impl State {
     ) -> Result<(), SessionError> {
         let Settled { record, view } = settled;
         if let Standing::Holder(holding) = &mut self.standing {
-            if let Some(secret) = rotated {
-                holding.secret = secret;
-            }
-            if holding.secret.hash() == record.secret_hash() {
+            let own = match rotated {
+                Some(secret) => {
+                    holding.secret = secret;
+                    holding.secret.hash()
+                }
+                None => holding.record.secret_hash(),
+            };
+            if own == record.secret_hash() {
                 holding.is_exact = view == *record.values();
                 holding.record = record.with_values(view.clone());
                 holding.is_cookie_due = true;
