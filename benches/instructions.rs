@@ -1,73 +1,91 @@
-//! How many instructions the hot paths take, which does not depend on what else the machine does:
-//! `cargo bench -p tenure-benches --bench instructions`. Needs valgrind.
+//! How many instructions the hot paths take, against what they took when the baseline was committed:
 //!
-//! The program runs itself under callgrind, each path with few and with many calls; the difference is
-//! free of what the set-up takes.
+//! ```console
+//! $ cargo xtask bench instructions           # fails if a path takes 3 % more
+//! $ cargo xtask bench instructions --accept  # makes these the baseline
+//! ```
+//!
+//! Needs valgrind.
 
 #![expect(
     clippy::expect_used,
-    clippy::panic,
     clippy::print_stdout,
     reason = "a benchmark: its figures are its output, and a surprise ends it"
 )]
 
-use std::{env, hint::black_box, process::Command, time::Duration};
+use std::{env, hint::black_box, process::ExitCode, time::Duration};
 
 use futures_util::FutureExt;
-use tenure_benches::OneRecord;
-use tenure_core::{Freshness, MemoryStore, Record, SessionStore};
+use tenure_benches::{
+    OneRecord,
+    callgrind::{Counts, Path},
+    requests::{Work, repeat},
+};
+use tenure_core::{
+    CookieConfig, Freshness, KeyRing, MemoryStore, Record, SessionManager, SessionStore,
+};
 use tenure_near_cache::NearCache;
 
-fn main() {
-    let arguments: Vec<_> = env::args().collect();
-    if let [_, path, calls] = &*arguments
-        && let Ok(calls) = calls.parse()
-    {
-        return run(path, calls);
-    }
-    println!("| path | instructions |\n|---|---|");
-    for path in ["near cache: a hit", "memory store: a load"] {
-        let per_call = (counted(path, MANY) - counted(path, FEW)) / (MANY - FEW);
-        println!("| {path} | {per_call} |");
-    }
-}
+const PATHS: &[Path] = &[
+    ("request, session untouched", |calls| {
+        repeat(MemoryStore::new(), Work::Nothing, calls);
+    }),
+    ("request, read, memory store", |calls| {
+        repeat(MemoryStore::new(), Work::Read, calls);
+    }),
+    ("request, read, near cache hit", |calls| {
+        repeat(near_cache(MemoryStore::new()), Work::Read, calls);
+    }),
+    ("request, modify, memory store", |calls| {
+        repeat(MemoryStore::new(), Work::Modify, calls);
+    }),
+    ("request, first visit, memory store", |calls| {
+        repeat(MemoryStore::new(), Work::Begin, calls);
+    }),
+    ("load of 1 KiB, near cache hit", |calls| {
+        let store = OneRecord::of_bytes(1024);
+        let record = store.another();
+        load(&near_cache(store), &record, calls);
+    }),
+    ("load of 1 KiB, memory store", |calls| {
+        let record = OneRecord::of_bytes(1024).another();
+        let store = MemoryStore::new();
+        let created = store.create(record.clone()).now_or_never();
+        assert!(created.is_some_and(|created| created.is_ok()));
+        load(&store, &record, calls);
+    }),
+    ("cookies of 1 kB, ours not among them", |calls| {
+        search(1 << 10, calls);
+    }),
+    ("cookies of 128 kB, ours not among them", |calls| {
+        search(128 << 10, calls);
+    }),
+];
 
-/// What callgrind counts for that many calls.
-fn counted(path: &str, calls: u64) -> u64 {
-    let program = env::current_exe().expect("this program");
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(program)
-        .args([path, &calls.to_string()])
-        .output()
-        .expect("valgrind, from the system's packages");
-    let text = String::from_utf8(output.stderr).expect("text");
-    let line = text
-        .lines()
-        .find_map(|line| line.split_once("Collected : "));
-    let Some((_, count)) = line else {
-        panic!("no count: {text}")
+fn main() -> ExitCode {
+    let Some(counts) = Counts::of(PATHS) else {
+        return ExitCode::SUCCESS;
     };
-    count.trim().parse().expect("a number")
+    if env::args().any(|argument| argument == "--accept") {
+        counts.write(BASELINE).expect("a new baseline");
+    }
+    let baseline = Counts::read(BASELINE).expect("a baseline");
+    let (table, worse) = counts.compare(&baseline);
+    println!("{table}");
+    if worse.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!(
+        "More instructions than the baseline allows: {}",
+        worse.join("; ")
+    );
+    ExitCode::FAILURE
 }
 
-fn run(path: &str, calls: u64) {
-    let store = OneRecord::of_bytes(1024);
-    let record = store.another();
-    match path {
-        "near cache: a hit" => {
-            let hour = Duration::from_secs(3600);
-            let cache = NearCache::builder(store).max_staleness(hour);
-            load(&cache.build(), &record, calls);
-        }
-        "memory store: a load" => {
-            let memory = MemoryStore::new();
-            let created = memory.create(record.clone()).now_or_never();
-            assert!(created.is_some_and(|created| created.is_ok()));
-            load(&memory, &record, calls);
-        }
-        _ => panic!("no such path: {path}"),
-    }
+/// A cache that nothing makes ask its store again.
+fn near_cache<S: SessionStore>(store: S) -> NearCache<S> {
+    let hour = Duration::from_secs(3600);
+    NearCache::builder(store).max_staleness(hour).build()
 }
 
 fn load(store: &impl SessionStore, record: &Record, calls: u64) {
@@ -78,5 +96,18 @@ fn load(store: &impl SessionStore, record: &Record, calls: u64) {
     }
 }
 
-const FEW: u64 = 1_000;
-const MANY: u64 = 21_000;
+/// Looks for the session's cookie among others of that many bytes.
+fn search(bytes: usize, calls: u64) {
+    let keys = KeyRing::generate().expect("random bytes");
+    let cookie = CookieConfig::builder().name("__Host-app").build();
+    let sessions = SessionManager::builder(MemoryStore::new(), keys)
+        .cookie(cookie.expect("a cookie"))
+        .build()
+        .expect("the default settings");
+    let cookies = "name=value; ".repeat(bytes / 12);
+    for _ in 0..calls {
+        let _ = black_box(sessions.open([black_box(&cookies)]));
+    }
+}
+
+const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/instructions.json");
