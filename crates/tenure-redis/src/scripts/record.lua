@@ -29,10 +29,10 @@ local function is_record_of(head, id)
   return format == 1 and flags <= 1
 end
 
--- By the record's own times: the time to live of the key only collects garbage.
+-- By the record's own times: the time to live of the key only collects garbage. A lease never ends
+-- after the absolute limit, so its end alone decides.
 local function is_live(head, now)
   return difference(string.sub(head, 91, 98), now) > 0
-    and difference(string.sub(head, 99, 106), now) > 0
 end
 
 -- Whether the stored record is `record` or descends from it, as far as its eight tags reach. This
