@@ -63,6 +63,26 @@ fn requests(criterion: &mut Criterion) {
             finish
         });
     });
+    group.bench_function("finish, rebased onto another request's commit", |bencher| {
+        bencher.iter_batched(
+            || {
+                let [first, second] = [browser.open(), browser.open()];
+                for visit in [&first, &second] {
+                    let session = done(visit.load()).expect("a session");
+                    session.update(VISITS, next).expect("a number");
+                }
+                let finish = done(first.finish(200));
+                assert!(finish.refusal.is_none(), "{finish:?}");
+                second
+            },
+            |second| {
+                let finish = done(second.finish(200));
+                assert!(finish.refusal.is_none(), "{finish:?}");
+                finish
+            },
+            BatchSize::PerIteration,
+        );
+    });
     let stranger = ["theme=dark; lang=en"];
     group.bench_function("begin a session", |bencher| {
         bencher.iter_batched(
