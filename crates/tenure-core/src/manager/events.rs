@@ -108,8 +108,8 @@ pub(super) fn store_failed(core: &Core, id: SessionId, verb: &'static str, error
     );
 }
 
-/// Reports a mistake in the program that a request was answered with 500 for. For adapters, when they
-/// make such an answer; mistakes that show only at the commit are reported by
+/// Reports a mistake in the program, mostly one that a request was answered with 500 for. For adapters, when
+/// they make such an answer; mistakes that show only at the commit are reported by
 /// [`SessionHandle::finish`](crate::SessionHandle::finish).
 pub fn report_misuse(error: &dyn fmt::Display) {
     tracing::error!(target: TARGET, event = "session_misused", "{error}");
