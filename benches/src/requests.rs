@@ -34,17 +34,34 @@ pub fn repeat(store: impl SessionStore, work: Work, calls: u64) {
     let keys = KeyRing::generate().expect("random bytes");
     let sessions = SessionManager::builder(store, keys).build();
     let layer = SessionLayer::new(sessions.expect("the default settings"));
+    drive(
+        layer.layer(service_fn(nothing)),
+        layer.layer(service_fn(read)),
+        layer.layer(service_fn(modify)),
+        work,
+        calls,
+    );
+}
+
+/// Does the work that many times on services whose handlers do nothing, read and modify.
+///
+/// # Panics
+///
+/// If a request fails or waits for anything.
+pub fn drive<N, R, M>(mut nothing: N, mut read: R, mut modify: M, work: Work, calls: u64)
+where
+    N: Service<Request<()>, Response = Response<()>>,
+    R: Service<Request<()>, Response = Response<()>>,
+    M: Service<Request<()>, Response = Response<()>>,
+{
     let mut browser = Browser::default();
-    browser.visit(&mut layer.layer(service_fn(modify)));
-    match work {
-        Work::Nothing => browser.visit_often(&mut layer.layer(service_fn(nothing)), calls),
-        Work::Read => browser.visit_often(&mut layer.layer(service_fn(read)), calls),
-        Work::Modify => browser.visit_often(&mut layer.layer(service_fn(modify)), calls),
-        Work::Begin => {
-            let mut service = layer.layer(service_fn(modify));
-            for _ in 0..calls {
-                Browser::default().visit(&mut service);
-            }
+    browser.visit(&mut modify);
+    for _ in 0..calls {
+        match work {
+            Work::Nothing => browser.visit(&mut nothing),
+            Work::Read => browser.visit(&mut read),
+            Work::Modify => browser.visit(&mut modify),
+            Work::Begin => Browser::default().visit(&mut modify),
         }
     }
 }
@@ -73,27 +90,12 @@ type Outcome = Result<Response<()>, SessionError>;
 
 /// Keeps the newest cookie, and sends it with another before and another behind it.
 #[derive(Debug, Default)]
-pub struct Browser {
+struct Browser {
     cookies: Option<HeaderValue>,
 }
 
 impl Browser {
-    /// The same request that many times.
-    pub fn visit_often<S>(&mut self, service: &mut S, calls: u64)
-    where
-        S: Service<Request<()>, Response = Response<()>>,
-    {
-        for _ in 0..calls {
-            self.visit(service);
-        }
-    }
-
-    /// One request.
-    ///
-    /// # Panics
-    ///
-    /// If it fails or waits for anything.
-    pub fn visit<S>(&mut self, service: &mut S)
+    fn visit<S>(&mut self, service: &mut S)
     where
         S: Service<Request<()>, Response = Response<()>>,
     {
