@@ -4,7 +4,7 @@
 //! free of what the set-up takes.
 //!
 //! Valgrind knows no SHA extensions, so what SHA-256 takes is counted apart: 3,400 instructions a block here,
-//! and some hundred on processors that have them, as x86-64 servers since 2019 do.
+//! and some hundred on processors that have them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
