@@ -150,7 +150,10 @@ impl Feed for Hub {
             // The sender is owned by `self`, so it cannot be gone.
             let _ = is_silent.wait_for(|is_silent| !is_silent).await;
             let delay = self.state.lock().delay;
-            tokio::time::sleep(delay).await;
+            // Without a delay, no runtime with a timer is asked for.
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
             Ok(())
         })
     }
