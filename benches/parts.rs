@@ -120,7 +120,7 @@ fn stores(criterion: &mut Criterion) {
     let mut stored = record.clone();
     group.bench_function("commit", |bencher| {
         bencher.iter(|| {
-            let next = stored.next(stored.version().tag().wrapping_add(1));
+            let next = stored.clone().next(stored.version().tag().wrapping_add(1));
             let outcome = done(store.commit(stored.version(), next.clone()));
             assert_eq!(
                 outcome.expect("a store in memory"),
@@ -195,7 +195,7 @@ fn record() -> Record {
         .map(|number| format!("value-{number}"))
         .collect();
     let record = records::fresh(SystemClock.now());
-    let bare = record.with_values(records::values(
+    let bare = record.clone().with_values(records::values(
         names.iter().map(|name| (name.as_str(), "")),
     ));
     let padding = 1024 - bare.encoded_len();

@@ -39,7 +39,7 @@ impl OneRecord {
 
 impl SessionStore for OneRecord {
     async fn load(&self, id: SessionId, _: Freshness) -> Result<Load, StoreError> {
-        Ok(Load::Found(Box::new(self.decode(id))))
+        Ok(Load::Found(self.decode(id)))
     }
 
     async fn create(&self, _: Record) -> Result<Create, StoreError> {

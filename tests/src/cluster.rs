@@ -113,7 +113,7 @@ impl Cluster {
     pub async fn record(&self, id: SessionId) -> Option<Record> {
         let found = self.gates(0).inner().load(id, Freshness::Latest).await;
         match found.expect("an answer of the store") {
-            Load::Found(record) => Some(*record),
+            Load::Found(record) => Some(record),
             Load::Expired(_) | Load::Absent => None,
         }
     }

@@ -424,5 +424,5 @@ async fn copy(visitor: &Visitor, from: &MemoryStore, to: &MemoryStore) {
     let Load::Found(record) = from.load(id, Freshness::Latest).await.unwrap() else {
         panic!("no session")
     };
-    assert_eq!(to.create(*record).await.unwrap(), Create::Created);
+    assert_eq!(to.create(record).await.unwrap(), Create::Created);
 }

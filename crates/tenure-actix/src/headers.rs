@@ -1,14 +1,16 @@
 //! What the manager says about a response, put into header fields.
 
+use std::borrow::Cow;
+
 use actix_web::http::header::{
-    CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY,
+    CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, SET_COOKIE, VARY,
 };
 use tenure_core::{Finish, needs_vary_cookie, private_cache_control, sets_cookie};
 
 pub(crate) fn apply(finish: &Finish, cookie_name: &str, headers: &mut HeaderMap) {
     if finish.is_personal {
         if let Some(value) = private_cache_control(texts(headers, &CACHE_CONTROL))
-            && let Ok(value) = HeaderValue::try_from(value)
+            && let Ok(value) = header_value(value)
         {
             headers.insert(CACHE_CONTROL, value);
         }
@@ -22,6 +24,13 @@ pub(crate) fn apply(finish: &Finish, cookie_name: &str, headers: &mut HeaderMap)
         headers.retain(|name, value| *name != SET_COOKIE || !sets_cookie(value, cookie_name));
         cookie.set_sensitive(true);
         headers.append(SET_COOKIE, cookie);
+    }
+}
+
+fn header_value(text: Cow<'static, str>) -> Result<HeaderValue, InvalidHeaderValue> {
+    match text {
+        Cow::Borrowed(text) => Ok(HeaderValue::from_static(text)),
+        Cow::Owned(text) => HeaderValue::try_from(text),
     }
 }
 

@@ -59,27 +59,19 @@ impl<S: SessionStore> NearCache<S> {
         async move {
             let found = store.load(id, freshness).await?;
             match &found {
-                Load::Found(record) => ticket.keep(Answer::Live(Record::clone(record))),
+                Load::Found(record) => ticket.keep(Answer::Live(record.clone())),
                 Load::Absent => ticket.keep(Answer::Absent),
                 Load::Expired(_) => ticket.spoil(),
             }
             Ok(found)
         }
     }
-}
 
-impl<S: SessionStore> SessionStore for NearCache<S> {
-    async fn load(&self, id: SessionId, freshness: Freshness) -> Result<Load, StoreError> {
-        match self.shelf.look_up(id, freshness) {
-            Ok(answer) => {
-                self.shelf.counters.hits.add();
-                return Ok(answer);
-            }
-            Err(miss) => {
-                self.shelf.counters.missed(miss);
-                events::missed(miss);
-            }
-        }
+    async fn load_from_store(
+        &self,
+        id: SessionId,
+        freshness: Freshness,
+    ) -> Result<Load, StoreError> {
         self.pulse.ensure();
         let ask = |ticket| self.fetch(ticket, id, freshness);
         let Freshness::AtLeast(floor) = freshness else {
@@ -96,6 +88,23 @@ impl<S: SessionStore> SessionStore for NearCache<S> {
                 ask(self.shelf.read(id)).await
             }
             outcome => outcome,
+        }
+    }
+}
+
+impl<S: SessionStore> SessionStore for NearCache<S> {
+    async fn load(&self, id: SessionId, freshness: Freshness) -> Result<Load, StoreError> {
+        match self.shelf.look_up(id, freshness) {
+            Ok(answer) => {
+                self.shelf.counters.hits.add();
+                Ok(answer)
+            }
+            Err(miss) => {
+                self.shelf.counters.missed(miss);
+                events::missed(miss);
+                // Boxed, so that a hit's future has no room for it.
+                Box::pin(self.load_from_store(id, freshness)).await
+            }
         }
     }
 
@@ -117,7 +126,7 @@ impl<S: SessionStore> SessionStore for NearCache<S> {
             }
             // An earlier attempt had happened, and others have built on it.
             Commit::Stored(_) => drop(ticket),
-            Commit::Conflict(current) => ticket.keep_read(Answer::Live(Record::clone(current))),
+            Commit::Conflict(current) => ticket.keep_read(Answer::Live(current.clone())),
             Commit::Gone => ticket.spoil(),
         }
         Ok(outcome)

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     fmt,
-    mem::size_of,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -31,8 +30,8 @@ use crate::{
 /// in between the look at a call's marks and the insertion of its answer. Reading needs no lock of
 /// ours.
 pub(crate) struct Shelf {
-    entries: Cache<SessionId, Arc<Entry>, Weight>,
-    calls: Box<[Mutex<HashMap<SessionId, Calls>>]>,
+    entries: Cache<SessionId, Entry, Weight>,
+    calls: Box<[Mutex<CallsBySession>]>,
     /// Up to when all changes are known, in nanoseconds since `epoch`; 0 before the first proof.
     proven: AtomicU64,
     epoch: Instant,
@@ -40,6 +39,9 @@ pub(crate) struct Shelf {
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
 }
+
+/// Nobody can choose ids that collide, so the hash is one for speed, as the cache's own.
+type CallsBySession = HashMap<SessionId, Calls, foldhash::fast::RandomState>;
 
 /// The calls about one session that are under way.
 #[derive(Default)]
@@ -78,8 +80,8 @@ impl Shelf {
             time: self.clock.now(),
         };
         judge(&entry, demand, present, self.limits)?;
-        Ok(match &entry.answer {
-            Answer::Live(record) => Load::Found(Box::new(record.clone())),
+        Ok(match entry.answer {
+            Answer::Live(record) => Load::Found(record),
             Answer::Absent | Answer::Deleted => Load::Absent,
         })
     }
@@ -174,14 +176,14 @@ impl Shelf {
         self.entries.weight()
     }
 
-    fn shard(&self, id: SessionId) -> MutexGuard<'_, HashMap<SessionId, Calls>> {
+    fn shard(&self, id: SessionId) -> MutexGuard<'_, CallsBySession> {
         // Ids are random, so any byte of one is.
         let index = usize::from(id.as_bytes()[15]) % SHARDS;
         self.calls[index].lock()
     }
 
     fn remove(&self, id: SessionId) {
-        let is_final = |entry: &Arc<Entry>| matches!(entry.answer, Answer::Deleted);
+        let is_final = |entry: &Entry| matches!(entry.answer, Answer::Deleted);
         self.entries.remove_if(&id, |entry| !is_final(entry));
     }
 
@@ -194,7 +196,7 @@ impl Shelf {
                 self.counters.revalidations.add();
             }
         }
-        self.entries.insert(id, Arc::new(new));
+        self.entries.insert(id, new);
     }
 }
 
@@ -278,8 +280,8 @@ impl Ticket {
 
     /// The cached version of the session and its record, to be kept again with another lease.
     pub(crate) fn cached(&self) -> Option<Record> {
-        match &self.shelf.entries.peek(&self.id)?.answer {
-            Answer::Live(record) => Some(record.clone()),
+        match self.shelf.entries.peek(&self.id)?.answer {
+            Answer::Live(record) => Some(record),
             Answer::Absent | Answer::Deleted => None,
         }
     }
@@ -320,8 +322,8 @@ impl Entry {
 #[derive(Clone, Debug)]
 struct Weight;
 
-impl Weighter<SessionId, Arc<Entry>> for Weight {
-    fn weight(&self, _: &SessionId, entry: &Arc<Entry>) -> u64 {
+impl Weighter<SessionId, Entry> for Weight {
+    fn weight(&self, _: &SessionId, entry: &Entry) -> u64 {
         let heap = match &entry.answer {
             Answer::Live(record) => record.encoded_len() - RECORD_HEADER_BYTES,
             Answer::Absent | Answer::Deleted => 0,
@@ -330,9 +332,9 @@ impl Weighter<SessionId, Arc<Entry>> for Weight {
     }
 }
 
-/// An entry without its values: itself, and what it needs in the cache's tables and the allocator's, as
-/// measured by `benches/near_cache_memory.rs`.
-const OVERHEAD_BYTES: usize = size_of::<Entry>() + 160;
+/// An entry without its values: its record's other parts, and what it needs in the cache's tables and the
+/// allocator's, as measured by `benches/near_cache_memory.rs`.
+const OVERHEAD_BYTES: usize = 384;
 
 /// What the number of entries is estimated by, which the cache sizes its tables for.
 const TYPICAL_BYTES: u64 = 1024;

@@ -7,18 +7,14 @@ use tenure_core::{Freshness, Record, Relation, Timestamp};
 use tokio::time::Instant;
 
 /// An answer of the store, kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) answer: Answer,
     /// When the store was asked for it. The answer was true at some time after that.
     pub(crate) asked: Instant,
 }
 
-#[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are live, and a box each would cost them memory"
-)]
+#[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Live(Record),
     /// Nothing is stored under the id.

@@ -80,7 +80,7 @@ impl Link {
     ///
     /// Dropping the future leaves the link usable: the driver reads the answer and drops it. The
     /// request may be carried out all the same.
-    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Value, Failure> {
+    pub(crate) async fn send(&self, request: &Request) -> Result<Value, Failure> {
         let wait = Wait::new(self);
         let outcome = request.send(&mut self.connection.clone()).await;
         wait.end();

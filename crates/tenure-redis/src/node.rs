@@ -1,6 +1,11 @@
 //! One Redis server: one connection that all calls share, and the rules for using it.
 
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{FutureExt, future::Shared};
 use parking_lot::Mutex;
@@ -81,7 +86,7 @@ impl Node {
     /// # Cancellation
     ///
     /// Dropping the future leaves the node usable. The request may be carried out all the same.
-    pub(crate) async fn call(&self, request: Request<'_>) -> Result<Value, StoreError> {
+    pub(crate) async fn call(&self, request: &Request) -> Result<Value, StoreError> {
         let _permit = self.in_flight.try_acquire().map_err(|_| {
             StoreError::with_source(StoreErrorKind::Unavailable, "too many calls are in flight")
         })?;
@@ -91,44 +96,48 @@ impl Node {
     /// Shows that the connection is alive and that whatever the server has pushed by now has been
     /// received. Does not count as a call in flight: a busy node is not to be taken for a silent one.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        let ping = redis::cmd("PING");
-        self.within_deadline(Request::Command(&ping)).await?;
+        let ping = Request::command(redis::cmd("PING"));
+        self.within_deadline(&ping).await?;
         Ok(())
     }
 
-    async fn within_deadline(&self, request: Request<'_>) -> Result<Value, StoreError> {
-        let mut sent = false;
-        let answer = self.call_without_limit(request, &mut sent);
-        match timeout_at(Instant::now() + self.limits.deadline, answer).await {
-            Ok(outcome) => outcome,
-            Err(_) if sent => Err(StoreError::new(StoreErrorKind::TimedOut)),
-            Err(_) => Err(no_connection_in_time()),
-        }
+    async fn within_deadline(&self, request: &Request) -> Result<Value, StoreError> {
+        let until = Instant::now() + self.limits.deadline;
+        let link = match self.link_in_use() {
+            Some(link) => link,
+            // Boxed, since it is rare and each call would have room for it.
+            None => timeout_at(until, Box::pin(self.link()))
+                .await
+                .unwrap_or_else(|_| Err(no_connection_in_time()))?,
+        };
+        timeout_at(until, pin!(self.send(&link, request)))
+            .await
+            .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::TimedOut)))
     }
 
-    async fn call_without_limit(
-        &self,
-        request: Request<'_>,
-        sent: &mut bool,
-    ) -> Result<Value, StoreError> {
-        let link = self.link().await?;
-        *sent = true;
+    async fn send(&self, link: &Link, request: &Request) -> Result<Value, StoreError> {
         match link.send(request).await {
             Ok(value) => Ok(value),
             Err(Failure::Answered(error)) => Err(error),
             Err(Failure::Broken(error)) => {
                 tracing::debug!(%error, "the connection to Redis broke; sending the call again");
                 // Whatever comes now, the first attempt may have been carried out.
-                self.call_again(request)
+                Box::pin(self.call_again(request))
                     .await
                     .map_err(|error| StoreError::with_source(StoreErrorKind::Interrupted, error))
             }
         }
     }
 
-    async fn call_again(&self, request: Request<'_>) -> Result<Value, StoreError> {
+    async fn call_again(&self, request: &Request) -> Result<Value, StoreError> {
         let link = self.link().await?;
         Ok(link.send(request).await?)
+    }
+
+    fn link_in_use(&self) -> Option<Arc<Link>> {
+        let state = self.state.lock();
+        let link = state.link.as_ref().filter(|link| link.is_usable());
+        link.map(Arc::clone)
     }
 
     /// The link in use, or the outcome of an attempt to make one.

@@ -2,29 +2,63 @@
 
 use std::sync::LazyLock;
 
-use redis::{Cmd, ErrorKind, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection};
+use redis::{Arg, Cmd, ErrorKind, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection};
 
 /// What a node is asked to do. Idempotent, all of it: a request whose connection broke is sent again.
-#[derive(Clone, Copy)]
-pub(crate) enum Request<'a> {
-    Command(&'a Cmd),
-    Script {
-        script: &'a Script,
-        key: &'a str,
-        arguments: &'a [&'a [u8]],
-    },
+pub(crate) struct Request {
+    command: Cmd,
+    /// What the command evaluates, if it does.
+    script: Option<&'static Script>,
 }
 
-impl Request<'_> {
-    pub(crate) async fn send(self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
-        match self {
-            Self::Command(command) => command.query_async(connection).await,
-            Self::Script {
-                script,
-                key,
-                arguments,
-            } => script.evaluate(key, arguments, connection).await,
+impl Request {
+    pub(crate) const fn command(command: Cmd) -> Self {
+        Self {
+            command,
+            script: None,
         }
+    }
+
+    pub(crate) fn script(script: &'static Script, key: &str, arguments: &[&[u8]]) -> Self {
+        let bytes = arguments
+            .iter()
+            .map(|argument| argument.len())
+            .sum::<usize>();
+        let bytes = bytes + key.len() + script.hash.len() + "EVALSHA1".len();
+        let mut command = Cmd::with_capacity(4 + arguments.len(), bytes);
+        command.arg("EVALSHA").arg(&script.hash).arg(1);
+        command.arg(key).arg(arguments);
+        Self {
+            command,
+            script: Some(script),
+        }
+    }
+
+    pub(crate) async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+        let outcome = self.command.query_async(connection).await;
+        let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
+        match (&outcome, self.script) {
+            // A restart, a failover or SCRIPT FLUSH empties the server's script cache. EVAL fills it
+            // again, so this happens once for each of those.
+            (Err(error), Some(script)) if error.kind() == unknown => {
+                let whole = self.evaluation_of(script.source);
+                Box::pin(async move { whole.query_async(connection).await }).await
+            }
+            _ => outcome,
+        }
+    }
+
+    /// The same evaluation, of a script that the server does not know yet.
+    fn evaluation_of(&self, source: &str) -> Cmd {
+        let mut command = redis::cmd("EVAL");
+        command.arg(source);
+        // Behind the verb and the hash.
+        for argument in self.command.args_iter().skip(2) {
+            if let Arg::Simple(argument) = argument {
+                command.arg(argument);
+            }
+        }
+        command
     }
 }
 
@@ -39,30 +73,6 @@ impl Script {
         let hash = redis::Script::new(source).get_hash().to_owned();
         Self { source, hash }
     }
-
-    async fn evaluate(
-        &self,
-        key: &str,
-        arguments: &[&[u8]],
-        connection: &mut MultiplexedConnection,
-    ) -> RedisResult<Value> {
-        let by_hash = evaluation("EVALSHA", &self.hash, key, arguments);
-        match by_hash.query_async(connection).await {
-            // A restart, a failover or SCRIPT FLUSH empties the server's script cache. EVAL fills it
-            // again, so this happens once for each of those.
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                let whole = evaluation("EVAL", self.source, key, arguments);
-                whole.query_async(connection).await
-            }
-            outcome => outcome,
-        }
-    }
-}
-
-fn evaluation(verb: &str, script: &str, key: &str, arguments: &[&[u8]]) -> Cmd {
-    let mut command = redis::cmd(verb);
-    command.arg(script).arg(1).arg(key).arg(arguments);
-    command
 }
 
 pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| {

@@ -113,7 +113,7 @@ impl SessionStore for RedisStore {
     async fn load(&self, id: SessionId, _: Freshness) -> Result<Load, StoreError> {
         let mut get = redis::cmd("GET");
         get.arg(self.key(id));
-        match self.shared.node.call(Request::Command(&get)).await? {
+        match self.shared.node.call(&Request::command(get)).await? {
             Value::Nil => Ok(Load::Absent),
             Value::BulkString(stored) => {
                 let record = self.decode(id, stored)?;
@@ -126,12 +126,12 @@ impl SessionStore for RedisStore {
     async fn create(&self, record: Record) -> Result<Create, StoreError> {
         let stored = self.encode(&record)?;
         let ttl = ttl_millis(record.lease_end(), self.shared.clock.now());
-        let request = Request::Script {
-            script: &script::CREATE,
-            key: &self.key(record.id()),
-            arguments: &[&stored, ttl.as_bytes()],
-        };
-        match self.shared.node.call(request).await? {
+        let request = Request::script(
+            &script::CREATE,
+            &self.key(record.id()),
+            &[&stored, ttl.as_bytes()],
+        );
+        match self.shared.node.call(&request).await? {
             Value::Int(1) => Ok(Create::Created),
             Value::Int(0) => Ok(Create::Exists),
             _ => Err(unexpected_reply()),
@@ -142,23 +142,23 @@ impl SessionStore for RedisStore {
         let stored = self.encode(&record)?;
         let now = self.shared.clock.now();
         let ttl = ttl_millis(record.lease_end(), now);
-        let request = Request::Script {
-            script: &script::COMMIT,
-            key: &self.key(record.id()),
-            arguments: &[
+        let request = Request::script(
+            &script::COMMIT,
+            &self.key(record.id()),
+            &[
                 &version_bytes(expected),
                 &stored,
                 &time_bytes(now),
                 ttl.as_bytes(),
             ],
-        };
-        match self.shared.node.call(request).await? {
+        );
+        match self.shared.node.call(&request).await? {
             Value::Nil => Ok(Commit::Gone),
             Value::BulkString(reply) => match version_from(&reply) {
                 Some(version) => Ok(Commit::Stored(version)),
                 None => {
                     let current = self.decode(record.id(), reply)?;
-                    Ok(Commit::Conflict(Box::new(current)))
+                    Ok(Commit::Conflict(current))
                 }
             },
             _ => Err(unexpected_reply()),
@@ -166,16 +166,16 @@ impl SessionStore for RedisStore {
     }
 
     async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
-        let request = Request::Script {
-            script: &script::RENEW,
-            key: &self.key(id),
-            arguments: &[
+        let request = Request::script(
+            &script::RENEW,
+            &self.key(id),
+            &[
                 id.as_bytes(),
                 &time_bytes(lease_end),
                 &time_bytes(self.shared.clock.now()),
             ],
-        };
-        match self.shared.node.call(request).await? {
+        );
+        match self.shared.node.call(&request).await? {
             Value::Nil => Ok(Renewal::Gone),
             Value::BulkString(version) => version_from(&version)
                 .map(Renewal::Renewed)
@@ -187,12 +187,13 @@ impl SessionStore for RedisStore {
     async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
         let key = self.key(id);
         if let Some(exclusive) = &self.shared.exclusive {
-            return exclusive.delete(&key).await;
+            // Boxed, since it may connect, and others than those who asked for it need no room for that.
+            return Box::pin(exclusive.delete(&key)).await;
         }
         // Not UNLINK: it frees memory on another thread, which pays only for values of many parts.
         let mut del = redis::cmd("DEL");
         del.arg(key);
-        match self.shared.node.call(Request::Command(&del)).await? {
+        match self.shared.node.call(&Request::command(del)).await? {
             Value::Int(_) => Ok(()),
             _ => Err(unexpected_reply()),
         }
@@ -217,7 +218,9 @@ impl SessionStore for RedisStore {
 impl RedisStore {
     /// One key per session, so also one slot of a cluster.
     fn key(&self, id: SessionId) -> String {
-        format!("{}:{}", self.shared.prefix, id.as_uuid())
+        let mut digits = uuid::Uuid::encode_buffer();
+        let digits = id.as_uuid().hyphenated().encode_lower(&mut digits);
+        [&*self.shared.prefix, ":", digits].concat()
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, StoreError> {

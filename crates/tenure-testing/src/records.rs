@@ -50,7 +50,7 @@ fn begin(id: SessionId, now: Timestamp, lifetimes: Lifetimes) -> Record {
 /// What the next commit would store if it changed nothing but the version.
 #[must_use]
 pub fn successor(record: &Record) -> Record {
-    record.next(random_tag())
+    record.clone().next(random_tag())
 }
 
 /// The values that hold exactly these entries.
@@ -138,9 +138,11 @@ fn random<const N: usize>() -> [u8; N] {
     reason = "this is test support: an impossible size is a mistake in the test"
 )]
 pub fn padded(record: &Record, encoded_len: usize) -> Record {
-    let bare = record.with_values(values([("pad", "")]));
+    let bare = record.clone().with_values(values([("pad", "")]));
     let Some(padding) = encoded_len.checked_sub(bare.encoded_len()) else {
         panic!("no record is as small as {encoded_len} bytes");
     };
-    record.with_values(values([("pad", &vec![0xa5; padding])]))
+    record
+        .clone()
+        .with_values(values([("pad", &vec![0xa5; padding])]))
 }

@@ -286,7 +286,7 @@ async fn live(store: &impl SessionStore) -> Record {
 
 async fn loaded(store: &impl SessionStore, record: &Record) -> Record {
     match store.load(record.id(), Freshness::Latest).await.unwrap() {
-        Load::Found(found) => *found,
+        Load::Found(found) => found,
         outcome => panic!("{outcome:?}"),
     }
 }

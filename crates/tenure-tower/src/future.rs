@@ -7,7 +7,7 @@ use std::{
 
 use http::Response;
 use pin_project_lite::pin_project;
-use tenure_core::{Finish, SessionHandle, SessionManager};
+use tenure_core::{Finish, SessionHandle};
 
 use crate::{MakeRefusal, headers};
 
@@ -18,7 +18,6 @@ pin_project! {
         #[pin]
         stage: Stage<F, B>,
         handle: SessionHandle,
-        manager: SessionManager,
         refusal: R,
     }
 }
@@ -28,8 +27,7 @@ pin_project! {
     enum Stage<F, B> {
         /// The inner service is at work.
         Responding { #[pin] inner: F },
-        /// Its response waits for the commit. Boxed, since requests that never ask for the session
-        /// do not get here.
+        /// Its response waits for the store. Boxed, since most requests do not get here.
         Finishing {
             response: Option<Response<B>>,
             finish: Pin<Box<dyn Future<Output = Finish> + Send>>,
@@ -38,16 +36,10 @@ pin_project! {
 }
 
 impl<F, B, R> ResponseFuture<F, B, R> {
-    pub(crate) const fn new(
-        inner: F,
-        handle: SessionHandle,
-        manager: SessionManager,
-        refusal: R,
-    ) -> Self {
+    pub(crate) const fn new(inner: F, handle: SessionHandle, refusal: R) -> Self {
         Self {
             stage: Stage::Responding { inner },
             handle,
-            manager,
             refusal,
         }
     }
@@ -65,11 +57,13 @@ where
         loop {
             match this.stage.as_mut().project() {
                 StageProjection::Responding { inner } => {
-                    let response = ready!(inner.poll(context))?;
-                    if this.handle.is_untouched() {
+                    let mut response = ready!(inner.poll(context))?;
+                    let status = response.status().as_u16();
+                    if let Some(finish) = this.handle.finish_at_once(status) {
+                        headers::apply(finish, this.handle.cookie_name(), response.headers_mut());
                         return Poll::Ready(Ok(response));
                     }
-                    let (handle, status) = (this.handle.clone(), response.status().as_u16());
+                    let handle = this.handle.clone();
                     this.stage.set(Stage::Finishing {
                         response: Some(response),
                         finish: Box::pin(async move { handle.finish(status).await }),
@@ -83,7 +77,7 @@ where
                         (Some(refusal), _) => this.refusal.refusal(refusal),
                         (None, None) => unreachable!("polled after completion"),
                     };
-                    headers::apply(finish, this.manager.cookie_name(), response.headers_mut());
+                    headers::apply(finish, this.handle.cookie_name(), response.headers_mut());
                     return Poll::Ready(Ok(response));
                 }
             }

@@ -1,15 +1,19 @@
 //! What the manager says about a response, put into header fields.
 
+use std::borrow::Cow;
+
 use http::{
     HeaderMap, HeaderValue,
-    header::{CACHE_CONTROL, HeaderName, SET_COOKIE, VARY},
+    header::{CACHE_CONTROL, HeaderName, InvalidHeaderValue, SET_COOKIE, VARY},
 };
 use tenure_core::{Finish, needs_vary_cookie, private_cache_control, sets_cookie};
 
 pub(crate) fn apply(finish: Finish, cookie_name: &str, headers: &mut HeaderMap) {
     if finish.is_personal {
-        if let Some(value) = private_cache_control(texts(headers, &CACHE_CONTROL)) {
-            insert(headers, CACHE_CONTROL, value);
+        if let Some(value) = private_cache_control(texts(headers, &CACHE_CONTROL))
+            && let Ok(value) = header_value(value)
+        {
+            headers.insert(CACHE_CONTROL, value);
         }
         if needs_vary_cookie(texts(headers, &VARY)) {
             headers.append(VARY, HeaderValue::from_static("cookie"));
@@ -32,9 +36,10 @@ fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
         .filter_map(|value| value.to_str().ok())
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
-    if let Ok(value) = HeaderValue::try_from(value) {
-        headers.insert(name, value);
+fn header_value(text: Cow<'static, str>) -> Result<HeaderValue, InvalidHeaderValue> {
+    match text {
+        Cow::Borrowed(text) => Ok(HeaderValue::from_static(text)),
+        Cow::Owned(text) => HeaderValue::try_from(text),
     }
 }
 

@@ -48,12 +48,7 @@ where
         let handle = self.manager.open(cookies);
         hide_cookies(request.headers_mut());
         request.extensions_mut().insert(handle.clone());
-        ResponseFuture::new(
-            self.inner.call(request),
-            handle,
-            self.manager.clone(),
-            self.refusal.clone(),
-        )
+        ResponseFuture::new(self.inner.call(request), handle, self.refusal.clone())
     }
 }
 

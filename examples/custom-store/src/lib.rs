@@ -103,7 +103,7 @@ impl SessionStore for TableStore {
             return Ok(Commit::Stored(stored.version()));
         }
         if stored.version() != expected {
-            return Ok(Commit::Conflict(Box::new(stored)));
+            return Ok(Commit::Conflict(stored));
         }
         table.insert(record.id(), encoded);
         Ok(Commit::Stored(record.version()))
@@ -114,7 +114,9 @@ impl SessionStore for TableStore {
         let Some(stored) = live(&table, id, self.clock.now())? else {
             return Ok(Renewal::Gone);
         };
-        let renewed = stored.with_lease_end(lease_end.max(stored.lease_end()));
+        let renewed = stored
+            .clone()
+            .with_lease_end(lease_end.max(stored.lease_end()));
         table.insert(id, renewed.encode());
         Ok(Renewal::Renewed(stored.version()))
     }

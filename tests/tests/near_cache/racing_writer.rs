@@ -44,7 +44,7 @@ async fn nothing_stale_stays_behind_a_racing_writer() {
             let found = reader
                 .load(base.id(), Freshness::AtLeast(base.version()))
                 .await;
-            stale += usize::from(found.unwrap() != Load::Found(Box::new(record.clone())));
+            stale += usize::from(found.unwrap() != Load::Found(record.clone()));
         }
         let hits = reader.metrics().hits - cached.hits;
         assert!(hits > 0, "all was asked for, so nothing was tested");

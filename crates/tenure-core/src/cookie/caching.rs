@@ -1,5 +1,7 @@
 //! Keeping personal responses out of shared caches.
 
+use std::borrow::Cow;
+
 /// The `Cache-Control` that a personal response needs instead of the fields that it has, or `None`
 /// if those already keep it out of shared caches.
 ///
@@ -8,14 +10,16 @@
 /// pages kept in the browser says `private` itself. What would let a shared cache store it
 /// (`public`, `s-maxage`) is taken out. A `Set-Cookie` alone stops no cache (RFC 6265bis §3).
 #[must_use]
-pub fn private_cache_control<'a>(present: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn private_cache_control<'a>(
+    present: impl IntoIterator<Item = &'a str>,
+) -> Option<Cow<'static, str>> {
     let fields: Vec<&str> = present.into_iter().collect();
     if fields.is_empty() {
-        return Some(NO_STORE.to_owned());
+        return Some(NO_STORE.into());
     }
     if fields.iter().any(|field| field.contains('"')) {
         // Arguments in quotes restrict directives to single fields; nothing that is worth parsing.
-        return Some(NO_STORE.to_owned());
+        return Some(NO_STORE.into());
     }
     let directives = || {
         fields
@@ -39,7 +43,8 @@ pub fn private_cache_control<'a>(present: impl IntoIterator<Item = &'a str>) -> 
         std::iter::once("private")
             .chain(kept)
             .collect::<Vec<_>>()
-            .join(", "),
+            .join(", ")
+            .into(),
     )
 }
 

@@ -102,7 +102,9 @@ impl Refused {
 }
 
 fn part<const N: usize>(message: &[u8], at: usize) -> [u8; N] {
-    std::array::from_fn(|index| message[at + index])
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&message[at..at + N]);
+    bytes
 }
 
 const FORMAT: u8 = 1;

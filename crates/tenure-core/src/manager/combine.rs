@@ -53,7 +53,7 @@ pub(crate) struct Combined {
 
 impl Terms {
     /// How long that session lives.
-    pub(crate) const fn lifetimes_of(&self, record: &Record) -> Lifetimes {
+    pub(crate) fn lifetimes_of(&self, record: &Record) -> Lifetimes {
         match record.retention() {
             Retention::Ordinary => self.lifetimes,
             Retention::Remembered => self.remembered_lifetimes,
@@ -88,15 +88,16 @@ impl Terms {
     /// store.
     pub(crate) fn begin(
         &self,
-        fresh: &Record,
+        fresh: Record,
         changes: &Changes,
     ) -> Result<Option<Record>, SessionError> {
         let nothing = Values::default();
         // What the request had read belongs to another session, if to any: no conflict here.
         let values = nothing.with(&changes.replay(&nothing, &Merges::last_commit_wins())?);
+        let now = fresh.created_at();
         let mut record = fresh.with_values(values);
         if let Some(login) = &changes.login {
-            record = self.log_in(&record, login, fresh.created_at());
+            record = self.log_in(record, login, now);
         }
         let is_worth_storing = !record.values().is_empty() || record.principal().is_some();
         is_worth_storing
@@ -129,14 +130,15 @@ impl Terms {
             onto.values()
                 .with(&set.changes.replay(onto.values(), &self.merges)?)
         };
-        let mut record = onto.with_values(values);
+        let mut record = onto.clone().with_values(values);
         record = match &set.changes.login {
-            Some(login) => self.log_in(&record, login, now),
-            None => record.with_lease_end(
-                self.lifetimes_of(&record)
-                    .lease_end(now, record.absolute_end())
-                    .max(record.lease_end()),
-            ),
+            Some(login) => self.log_in(record, login, now),
+            None => {
+                let lifetimes = self.lifetimes_of(&record);
+                let lease_end = lifetimes.lease_end(now, record.absolute_end());
+                let not_before = record.lease_end();
+                record.with_lease_end(lease_end.max(not_before))
+            }
         };
         if let Some(secret_hash) = set.rotation {
             record = record.with_secret(secret_hash, now);
@@ -144,11 +146,12 @@ impl Terms {
         self.within_limit(record)
     }
 
-    fn log_in(&self, record: &Record, login: &Login, now: Timestamp) -> Record {
+    fn log_in(&self, record: Record, login: &Login, now: Timestamp) -> Record {
         let record = record
             .with_principal(Some(login.principal.clone()))
             .with_retention(login.retention);
-        record.with_restarted_lifetimes(now, self.lifetimes_of(&record))
+        let lifetimes = self.lifetimes_of(&record);
+        record.with_restarted_lifetimes(now, lifetimes)
     }
 
     fn within_limit(&self, record: Record) -> Result<Record, SessionError> {
@@ -274,8 +277,8 @@ mod tests {
     #[test]
     fn changes_based_on_a_lost_history_are_refused() {
         let base = stored();
-        let (ours, theirs) = (base.next(2), base.next(3));
-        for lost in [ours.next(4), ours] {
+        let (ours, theirs) = (base.clone().next(2), base.next(3));
+        for lost in [ours.clone().next(4), ours] {
             let set = based_on(&lost, append(1));
             let combined = terms().combine(&theirs, [&set], 9, NOW);
             assert!(matches!(
@@ -361,7 +364,7 @@ mod tests {
         assert_eq!(again.lease_end(), later.after(Lifetimes::default().idle()));
 
         let login = login(Retention::Remembered);
-        let fresh = terms().begin(&base, &login).unwrap().unwrap();
+        let fresh = terms().begin(base, &login).unwrap().unwrap();
         assert_eq!(fresh.absolute_end(), NOW.after(remembered.absolute()));
     }
 
@@ -371,7 +374,7 @@ mod tests {
         removal.put(name("n"), None, Seen::Nothing);
         removal.clear();
         removal.rotates = true;
-        assert_eq!(terms().begin(&stored(), &removal).unwrap(), None);
-        assert!(terms().begin(&stored(), &append(1)).unwrap().is_some());
+        assert_eq!(terms().begin(stored(), &removal).unwrap(), None);
+        assert!(terms().begin(stored(), &append(1)).unwrap().is_some());
     }
 }

@@ -1,11 +1,17 @@
 //! What all requests share, and the store calls that they make.
 
-use std::{future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use super::{combine::Terms, events, line::Lines};
 use crate::{
     Clock, CookieConfig, Create, Entropy, Freshness, Load, Record, Renewal, Retention, SessionId,
-    SessionSecret, StoreError, StoreErrorKind,
+    SessionSecret, StoreError, StoreErrorKind, Timestamp,
     cookie::{Token, TokenKeys},
     session::SessionError,
     store::ErasedStore,
@@ -25,6 +31,18 @@ pub(crate) struct Core {
     pub(super) lines: Lines,
 }
 
+/// What a response asks the store besides its own session's changes.
+pub(super) enum Look {
+    /// To renew the lease.
+    Renew {
+        lease_end: Timestamp,
+        /// Whether the browser is to hear of it.
+        is_cookie_due: bool,
+    },
+    /// For the present state, of which the browser's cookie does not speak.
+    Reread,
+}
+
 impl Core {
     pub(super) async fn load(
         &self,
@@ -41,12 +59,12 @@ impl Core {
                 Load::Found(_) | Load::Expired(_) | Load::Absent => Ok(found),
             }
         };
-        self.bounded("load", id, load).await
+        self.bounded("load", id, pin!(load)).await
     }
 
     pub(super) async fn delete(&self, id: SessionId) -> Result<(), SessionError> {
-        self.bounded("delete", id, async { Ok(self.store.delete(id).await?) })
-            .await
+        let delete = async { Ok(self.store.delete(id).await?) };
+        self.bounded("delete", id, pin!(delete)).await
     }
 
     pub(super) async fn create(&self, record: &Record) -> Result<Create, SessionError> {
@@ -58,7 +76,20 @@ impl Core {
                 outcome => Ok(outcome?),
             }
         };
-        self.bounded("create", record.id(), with_retry).await
+        self.bounded("create", record.id(), pin!(with_retry)).await
+    }
+
+    /// What a response that has read this record is to ask the store. `is_told` says whether the
+    /// browser's cookie speaks of just this record.
+    pub(super) fn look_due(&self, record: &Record, is_told: bool) -> Option<Look> {
+        let lifetimes = self.terms.lifetimes_of(record);
+        match lifetimes.renewal(record, self.clock.now()) {
+            Some(lease_end) => Some(Look::Renew {
+                lease_end,
+                is_cookie_due: !is_told || self.is_persistent(record),
+            }),
+            None => (!is_told).then_some(Look::Reread),
+        }
     }
 
     /// Renews the lease if it is time, and returns the record that the browser's cookie should
@@ -68,25 +99,25 @@ impl Core {
     /// a login may have replaced the secret since, and this response would overwrite its cookie.
     /// A renewal's answer or a second look, past any cache, shows that. A fault costs the renewal, not the response:
     /// the session was read, and lives on for now.
-    pub(super) async fn look_again(&self, record: Record, is_told: bool) -> Option<Record> {
+    pub(super) async fn look_again(&self, look: Look, record: Record) -> Option<Record> {
         let id = record.id();
-        let lifetimes = self.terms.lifetimes_of(&record);
-        if let Some(lease_end) = lifetimes.renewal(&record, self.clock.now()) {
-            let renew = async { Ok(self.store.renew(id, lease_end).await?) };
-            let is_due = !is_told || self.is_persistent(&record);
-            return match self.bounded("renew", id, renew).await.ok()? {
-                Renewal::Renewed(version) if version == record.version() && is_due => {
-                    Some(record.with_lease_end(lease_end))
+        match look {
+            Look::Renew {
+                lease_end,
+                is_cookie_due,
+            } => {
+                let renew = async { Ok(self.store.renew(id, lease_end).await?) };
+                match self.bounded("renew", id, pin!(renew)).await.ok()? {
+                    Renewal::Renewed(version) if version == record.version() && is_cookie_due => {
+                        Some(record.with_lease_end(lease_end))
+                    }
+                    Renewal::Renewed(_) | Renewal::Gone => None,
                 }
-                Renewal::Renewed(_) | Renewal::Gone => None,
-            };
-        }
-        if is_told {
-            return None;
-        }
-        match self.load(id, Freshness::Latest).await.ok()? {
-            Load::Found(now) if now.secret_hash() == record.secret_hash() => Some(*now),
-            Load::Found(_) | Load::Expired(_) | Load::Absent => None,
+            }
+            Look::Reread => match self.load(id, Freshness::Latest).await.ok()? {
+                Load::Found(now) if now.secret_hash() == record.secret_hash() => Some(now),
+                Load::Found(_) | Load::Expired(_) | Load::Absent => None,
+            },
         }
     }
 
@@ -107,12 +138,13 @@ impl Core {
         self.cookie.is_persistent() || record.retention() == Retention::Remembered
     }
 
-    /// Bounds the time that work on the store takes, and reports its faults.
+    /// Bounds the time that work on the store takes, and reports its faults. The work is passed on by
+    /// reference, since a future that is handed from one `async fn` to another has room in both.
     pub(super) async fn bounded<T>(
         &self,
         verb: &'static str,
         id: SessionId,
-        work: impl Future<Output = Result<T, SessionError>>,
+        work: Pin<&mut impl Future<Output = Result<T, SessionError>>>,
     ) -> Result<T, SessionError> {
         let outcome = match within(self.deadline, work).await {
             Some(outcome) => outcome,
@@ -127,8 +159,7 @@ impl Core {
 
 /// `None` if the work took longer. Work that is done at once, as with a store in memory, never costs
 /// a timer.
-async fn within<T>(deadline: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
+async fn within<T>(deadline: Duration, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     let first = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context)));
     if let Poll::Ready(done) = first.await {
         return Some(done);

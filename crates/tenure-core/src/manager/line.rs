@@ -4,7 +4,7 @@
 //! what all of them want with one store call, so a session that many requests write at once costs
 //! fewer store calls instead of more, and requests of one node do not conflict with each other.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
@@ -14,13 +14,14 @@ use super::{
     events,
 };
 use crate::{
-    Commit, Record, SessionId, StoreError, Values, Version, entropy::random, session::SessionError,
+    Commit, Record, SessionId, StoreError, Values, Version, entropy::random, model::BySession,
+    session::SessionError,
 };
 
 /// The sessions that are being committed to right now.
 #[derive(Debug)]
 pub(super) struct Lines {
-    shards: [Mutex<HashMap<SessionId, Arc<Line>>>; SHARDS],
+    shards: [Mutex<BySession<Arc<Line>>>; SHARDS],
 }
 
 /// The requests that want to commit to one session.
@@ -32,10 +33,10 @@ struct Line {
 
 /// A request's place in the line.
 #[derive(Debug)]
-struct Place {
+pub(super) struct Place {
     /// The record that the changes are based on.
     loaded: Record,
-    set: ChangeSet,
+    pub(super) set: ChangeSet,
     outcome: Mutex<Option<Result<Settled, SessionError>>>,
 }
 
@@ -69,7 +70,7 @@ pub(crate) struct Settled {
 }
 
 impl Lines {
-    /// Commits a change set. `loaded` is the record that it is based on.
+    /// Commits what one request wants.
     ///
     /// # Cancellation
     ///
@@ -78,16 +79,10 @@ impl Lines {
     pub(super) async fn commit(
         &self,
         core: &Core,
-        loaded: Record,
-        set: ChangeSet,
+        place: &Arc<Place>,
     ) -> Result<Settled, SessionError> {
-        let line = self.join(loaded.id());
-        let place = Arc::new(Place {
-            loaded,
-            set,
-            outcome: Mutex::new(None),
-        });
-        line.line.waiting.lock().push(Arc::clone(&place));
+        let line = self.join(place.id());
+        line.line.waiting.lock().push(Arc::clone(place));
         loop {
             let mut head = line.line.head.lock().await;
             if let Some(outcome) = place.outcome.lock().take() {
@@ -114,7 +109,7 @@ impl Default for Lines {
 
 /// Keeps a line in the table for as long as anyone stands in it.
 struct Membership<'a> {
-    shard: &'a Mutex<HashMap<SessionId, Arc<Line>>>,
+    shard: &'a Mutex<BySession<Arc<Line>>>,
     id: SessionId,
     line: Arc<Line>,
 }
@@ -175,7 +170,11 @@ impl Head {
                 self.newest = Some(place.loaded.clone());
             }
         }
-        self.places.extend(arrivals);
+        if self.places.is_empty() {
+            self.places = arrivals;
+        } else {
+            self.places.extend(arrivals);
+        }
     }
 
     /// Makes the next commit of what all places want. Those that cannot have it get their outcome.
@@ -195,18 +194,17 @@ impl Head {
         let expected = stored.version();
         let relation = |place: &Place| stored.lineage().relation(place.set.base.version);
         let mut taken = Vec::with_capacity(self.places.len());
-        for (place, verdict) in self.places.iter().zip(verdicts) {
+        for (place, verdict) in self.places.drain(..).zip(verdicts) {
             match verdict {
-                Ok(view) => taken.push((Arc::clone(place), view)),
+                Ok(view) => taken.push((place, view)),
                 Err(error) => {
                     if matches!(error, SessionError::HistoryLost) {
-                        events::history_lost(core, record.id(), relation(place));
+                        events::history_lost(core, record.id(), relation(&place));
                     }
                     place.settle(Err(error));
                 }
             }
         }
-        self.places.clear();
         self.in_flight = (!taken.is_empty()).then_some(Attempt {
             expected,
             record,
@@ -230,7 +228,7 @@ impl Head {
             Ok(Commit::Conflict(current)) => {
                 self.places
                     .extend(attempt.places.into_iter().map(|(place, _)| place));
-                Some(self.newest.insert(*current))
+                Some(self.newest.insert(current))
             }
             Ok(Commit::Gone) => {
                 settle_all(attempt.into_places(), &SessionError::Gone);
@@ -252,6 +250,19 @@ impl Head {
 }
 
 impl Place {
+    /// For changes that are based on `loaded`.
+    pub(super) fn new(loaded: Record, set: ChangeSet) -> Self {
+        Self {
+            loaded,
+            set,
+            outcome: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.loaded.id()
+    }
+
     fn settle(&self, outcome: Result<Settled, SessionError>) {
         *self.outcome.lock() = Some(outcome);
     }

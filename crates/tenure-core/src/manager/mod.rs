@@ -4,6 +4,7 @@ mod builder;
 mod combine;
 mod core;
 mod events;
+mod finish;
 mod line;
 mod state;
 mod visit;
@@ -13,7 +14,7 @@ use std::{fmt, sync::Arc};
 pub use self::{
     builder::{OnHistoryLoss, SessionManagerBuilder, SessionManagerError},
     events::report_misuse,
-    visit::Finish,
+    finish::Finish,
 };
 pub(crate) use self::{core::Core, visit::Visit};
 use crate::{

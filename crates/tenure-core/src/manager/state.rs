@@ -1,11 +1,13 @@
 //! The session as one request sees it, and what a commit has to do about it: decisions only.
 
+use std::sync::Arc;
+
 use super::{
     combine::{Base, ChangeSet, Terms},
-    line::Settled,
+    line::{Place, Settled},
 };
 use crate::{
-    Entropy, Record, SessionId, SessionSecret, Timestamp,
+    Clock, Entropy, Record, SessionId, SessionSecret, Timestamp,
     session::{Changes, Draft, SessionError},
 };
 
@@ -14,6 +16,8 @@ use crate::{
 pub(crate) struct State {
     pub(crate) standing: Standing,
     pub(crate) draft: Draft,
+    /// What came of loading the session, which is done once.
+    pub(super) loaded: Option<Result<(), SessionError>>,
     is_destroyed: bool,
     phase: Phase,
 }
@@ -42,7 +46,7 @@ pub(crate) enum Standing {
     /// is probably on its way to the browser.
     Superseded { until: Timestamp },
     /// The cookie opened this session.
-    Holder(Box<Holding>),
+    Holder(Holding),
     /// The session ended while this request was under way, by another one.
     Ended,
     /// This request destroyed the session.
@@ -72,8 +76,7 @@ pub(super) enum Plan {
     Forget,
     Create(Changes),
     Commit {
-        set: Box<ChangeSet>,
-        onto: Record,
+        place: Arc<Place>,
         /// The secret that replaces the present one.
         secret: Option<SessionSecret>,
     },
@@ -81,13 +84,13 @@ pub(super) enum Plan {
 
 impl Standing {
     pub(super) fn holder(record: Record, secret: SessionSecret, is_told: bool) -> Self {
-        Self::Holder(Box::new(Holding {
+        Self::Holder(Holding {
             record,
             secret,
             is_exact: true,
             is_told,
             is_cookie_due: false,
-        }))
+        })
     }
 }
 
@@ -139,18 +142,20 @@ impl State {
     }
 
     pub(super) fn begin(&mut self, standing: Standing) {
+        self.loaded = Some(Ok(()));
         self.standing = standing;
         let base = self.held().map(|record| record.values().clone());
         self.draft = Draft::new(base.unwrap_or_default());
     }
 
-    /// Admits no more changes. A handler that failed has those that it made rolled back, as a
-    /// database would; a logout stands.
-    pub(super) fn seal(&mut self, is_failure: bool) {
+    /// Admits no more changes, and tells whether there are any to be committed. A handler that failed
+    /// has those that it made rolled back, as a database would; a logout stands.
+    pub(super) fn seal(&mut self, is_failure: bool) -> bool {
         self.phase = Phase::Sealed;
         if is_failure {
             self.draft.take();
         }
+        self.is_destroyed || self.draft.has_changes()
     }
 
     /// What work behind the response begins with. `None` if there is no session for it.
@@ -161,11 +166,12 @@ impl State {
         let record = holding.record.clone();
         Some(Self {
             draft: Draft::new(record.values().clone()),
-            standing: Standing::Holder(Box::new(Holding {
+            standing: Standing::Holder(Holding {
                 record,
                 secret: holding.secret.clone(),
-                ..**holding
-            })),
+                ..*holding
+            }),
+            loaded: Some(Ok(())),
             is_destroyed: false,
             phase: Phase::Detached,
         })
@@ -180,11 +186,11 @@ impl State {
     /// Decides what a commit has to do, and takes the changes out of the draft.
     pub(super) fn plan(
         &mut self,
-        now: Timestamp,
+        clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Result<Plan, SessionError> {
         if self.is_destroyed {
-            return Ok(self.plan_destruction(now));
+            return Ok(self.plan_destruction(clock));
         }
         if !self.draft.has_changes() {
             return Ok(Plan::Nothing);
@@ -193,7 +199,7 @@ impl State {
         let holding = match &self.standing {
             Standing::Holder(holding) => holding,
             Standing::Ended => return Ok(Plan::Refuse(SessionError::Gone)),
-            Standing::Superseded { until } if now < *until && changes.login.is_none() => {
+            Standing::Superseded { until } if clock.now() < *until && changes.login.is_none() => {
                 return Ok(Plan::Refuse(SessionError::Superseded));
             }
             Standing::Stranger
@@ -219,16 +225,15 @@ impl State {
             secret_hash: onto.secret_hash(),
         };
         Ok(Plan::Commit {
-            set: Box::new(set),
-            onto,
+            place: Arc::new(Place::new(onto, set)),
             secret,
         })
     }
 
-    fn plan_destruction(&self, now: Timestamp) -> Plan {
+    fn plan_destruction(&self, clock: &dyn Clock) -> Plan {
         match &self.standing {
             Standing::Holder(holding) => Plan::Delete(holding.record.id()),
-            Standing::Superseded { until } if now < *until => {
+            Standing::Superseded { until } if clock.now() < *until => {
                 Plan::Refuse(SessionError::Superseded)
             }
             Standing::Superseded { .. } | Standing::Lost => Plan::Forget,
@@ -254,7 +259,11 @@ impl State {
             };
             if own == record.secret_hash() {
                 holding.is_exact = view == *record.values();
-                holding.record = record.with_values(view.clone());
+                holding.record = if holding.is_exact {
+                    record
+                } else {
+                    record.with_values(view.clone())
+                };
                 holding.is_cookie_due = true;
             } else {
                 // Another request of the same commit replaced the secret. Ours is written all the

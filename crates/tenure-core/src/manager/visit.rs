@@ -1,9 +1,8 @@
-//! One request's way through the manager: open → load → changes → plan → commit → headers.
+//! One request's way through the manager: open → load → changes → plan → commit → headers (`finish.rs`).
 
-use std::{fmt, sync::OnceLock};
+use std::{fmt, pin::pin, sync::OnceLock};
 
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
 
 use super::{
     Core, OnHistoryLoss, SessionManager, events,
@@ -21,11 +20,10 @@ use crate::{
 pub(crate) struct Visit {
     manager: SessionManager,
     presented: Presented,
-    loaded: OnceCell<Result<(), SessionError>>,
-    failure: OnceLock<SessionError>,
+    pub(super) failure: OnceLock<SessionError>,
     pub(crate) state: Mutex<State>,
-    /// Held while changes are on their way to the store.
-    committing: tokio::sync::Mutex<()>,
+    /// Held while the session is on its way from the store, or changes on their way to it.
+    pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 /// What the request brought along. Nothing is verified before somebody asks for the session.
@@ -34,20 +32,6 @@ enum Presented {
     Ambiguous,
     Malformed,
     Value(RawToken),
-}
-
-/// What a response needs besides what the application put into it.
-#[derive(Clone, Default)]
-#[non_exhaustive]
-#[must_use = "the response must carry the cookie, and a refusal must replace it"]
-pub struct Finish {
-    /// Why the application's response must not be sent: its changes were not written.
-    pub refusal: Option<SessionError>,
-    /// The text of the one `Set-Cookie` field to add.
-    pub set_cookie: Option<String>,
-    /// Whether the response depends on the session, so that no shared cache may keep it; see
-    /// [`private_cache_control`](crate::private_cache_control).
-    pub is_personal: bool,
 }
 
 impl Visit {
@@ -64,10 +48,9 @@ impl Visit {
         Self {
             manager,
             presented,
-            loaded: OnceCell::new(),
             failure: OnceLock::new(),
             state: Mutex::default(),
-            committing: tokio::sync::Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -76,10 +59,9 @@ impl Visit {
         Some(Self {
             manager: self.manager.clone(),
             presented: Presented::Nothing,
-            loaded: OnceCell::new_with(Some(Ok(()))),
             failure: OnceLock::new(),
             state: Mutex::new(self.state.lock().detached()?),
-            committing: tokio::sync::Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
         })
     }
 
@@ -88,7 +70,7 @@ impl Visit {
     }
 
     pub(crate) fn is_untouched(&self) -> bool {
-        !self.loaded.initialized() && self.failure.get().is_none()
+        self.state.lock().loaded.is_none() && self.failure.get().is_none()
     }
 
     /// Remembers the first error that no success may hide.
@@ -99,12 +81,27 @@ impl Visit {
     /// Loads the session, once per request, failures included: a request does not wait twice for a
     /// store that is down.
     pub(crate) async fn load(&self) -> Result<(), SessionError> {
-        let load = || async {
-            let standing = self.find_standing().await?;
-            self.state.lock().begin(standing);
-            Ok(())
-        };
-        self.loaded.get_or_init(load).await.clone()
+        let loaded = || self.state.lock().loaded.clone();
+        if let Some(outcome) = loaded() {
+            return outcome;
+        }
+        let _turn = self.turn.lock().await;
+        // Whoever had the turn before may have done it.
+        if let Some(outcome) = loaded() {
+            return outcome;
+        }
+        let standing = self.find_standing().await;
+        let mut state = self.state.lock();
+        match standing {
+            Ok(standing) => {
+                state.begin(standing);
+                Ok(())
+            }
+            Err(error) => {
+                state.loaded = Some(Err(error.clone()));
+                Err(error)
+            }
+        }
     }
 
     /// Finds out what the presented cookie is worth.
@@ -132,7 +129,7 @@ impl Visit {
             .load(token.id, Freshness::AtLeast(token.version))
             .await?
         {
-            Load::Found(record) => *record,
+            Load::Found(record) => record,
             Load::Expired(expiry) => {
                 events::expired(core, token.id, expiry);
                 return Ok(Standing::Lost);
@@ -167,7 +164,8 @@ impl Visit {
         match core.terms.on_history_loss {
             OnHistoryLoss::Continue => Ok(false),
             OnHistoryLoss::EndSession => {
-                core.delete(record.id()).await?;
+                // Boxed, since it is rare and each load would have room for it.
+                Box::pin(core.delete(record.id())).await?;
                 events::destroyed(core, record.id(), reason);
                 Ok(true)
             }
@@ -176,7 +174,7 @@ impl Visit {
 
     /// Reads the session anew from the primary and puts the request's changes on top.
     pub(crate) async fn refresh(&self) -> Result<(), SessionError> {
-        let _turn = self.committing.lock().await;
+        let _turn = self.turn.lock().await;
         let (id, seen) = match &*self.state.lock() {
             state if state.has_ended() => return Err(SessionError::Gone),
             state => match state.held() {
@@ -190,14 +188,14 @@ impl Visit {
         if self.ends_for_lost_history(&record, seen).await? {
             return Err(self.state.lock().lose(SessionError::HistoryLost));
         }
-        self.state.lock().refresh(*record)
+        self.state.lock().refresh(record)
     }
 
     /// Commits what the request has changed so far.
     pub(crate) async fn commit(&self) -> Result<(), SessionError> {
-        let _turn = self.committing.lock().await;
+        let _turn = self.turn.lock().await;
         let core = self.core();
-        let plan = self.state.lock().plan(core.clock.now(), &*core.entropy)?;
+        let plan = self.state.lock().plan(&*core.clock, &*core.entropy)?;
         match plan {
             Plan::Nothing => Ok(()),
             Plan::Refuse(error) => Err(error),
@@ -206,26 +204,25 @@ impl Visit {
                 Ok(())
             }
             Plan::Delete(id) => {
-                core.delete(id).await?;
+                Box::pin(core.delete(id)).await?;
                 events::destroyed(core, id, "logout");
                 self.state.lock().forget();
                 Ok(())
             }
-            Plan::Create(changes) => self.create(&changes).await,
-            Plan::Commit { set, onto, secret } => {
-                let (id, changes) = (onto.id(), set.changes.clone());
-                match core
-                    .bounded("commit", id, core.lines.commit(core, onto, *set))
-                    .await
-                {
+            // Boxed, so that the most frequent plan's future has no room for the others.
+            Plan::Create(changes) => Box::pin(self.create(&changes)).await,
+            Plan::Commit { place, secret } => {
+                let (id, changes) = (place.id(), &place.set.changes);
+                let committing = pin!(core.lines.commit(core, &place));
+                match core.bounded("commit", id, committing).await {
                     Ok(settled) => {
-                        events::committed(core, id, &changes);
+                        events::committed(core, id, changes);
                         self.state.lock().settle(&core.terms, settled, secret)
                     }
                     // A login that came too late for its own session does not have to wait for a
                     // cookie that may never arrive: it begins a session of its own.
                     Err(SessionError::Superseded) if changes.login.is_some() => {
-                        self.create(&changes).await
+                        Box::pin(self.create(changes)).await
                     }
                     Err(error) => Err(self.state.lock().lose(error)),
                 }
@@ -245,7 +242,7 @@ impl Visit {
                 core.clock.now(),
                 core.terms.lifetimes,
             );
-            let Some(record) = core.terms.begin(&fresh, changes)? else {
+            let Some(record) = core.terms.begin(fresh, changes)? else {
                 return Ok(());
             };
             match core.create(&record).await? {
@@ -259,56 +256,7 @@ impl Visit {
         Err(SessionError::IdCollision)
     }
 
-    /// Commits, and says what the response needs. Changes are refused from here on.
-    pub(crate) async fn finish(&self, status: u16) -> Finish {
-        if self.is_untouched() {
-            return Finish::default();
-        }
-        let is_failure = is_failure(status);
-        let hidden = self.failure.get().filter(|_| !is_failure);
-        let is_failure = is_failure || hidden.is_some();
-        self.state.lock().seal(is_failure);
-        let refusal = self.commit().await.err().or_else(|| hidden.cloned());
-        if let Some(error) = refusal.as_ref().filter(|error| error.status() == 500) {
-            events::report_misuse(error);
-        }
-        let may_look = refusal.is_none() && !is_failure;
-        Finish {
-            refusal,
-            set_cookie: self.set_cookie(may_look).await,
-            is_personal: true,
-        }
-    }
-
-    /// The cookie that the response has to carry. Only a response that succeeded may look at the
-    /// store again for it.
-    async fn set_cookie(&self, may_look: bool) -> Option<String> {
-        let core = self.core();
-        let (record, secret, is_told) = match &*self.state.lock() {
-            state if state.is_removal_due(may_look) => return Some(core.cookie.remove()),
-            State {
-                standing: Standing::Holder(holding),
-                ..
-            } => {
-                if holding.is_cookie_due {
-                    return Some(core.set_cookie(&holding.record, &holding.secret));
-                }
-                (
-                    holding.record.clone(),
-                    holding.secret.clone(),
-                    holding.is_told,
-                )
-            }
-            State { .. } => return None,
-        };
-        if !may_look {
-            return None;
-        }
-        let record = core.look_again(record, is_told).await?;
-        Some(core.set_cookie(&record, &secret))
-    }
-
-    fn core(&self) -> &Core {
+    pub(super) fn core(&self) -> &Core {
         &self.manager.core
     }
 }
@@ -318,22 +266,6 @@ impl Drop for Visit {
         if self.state.get_mut().is_forgotten() {
             events::report_misuse(&"changes of a detached session were dropped without a commit");
         }
-    }
-}
-
-/// Whether a response of that status takes back what its handler changed. 408 says that the server
-/// stopped waiting for the handler, which was then dropped in the middle of its work.
-const fn is_failure(status: u16) -> bool {
-    status >= 500 || status == 408
-}
-
-impl fmt::Debug for Finish {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Finish")
-            .field("refusal", &self.refusal)
-            .field("set_cookie", &self.set_cookie.as_ref().map(|_| ".."))
-            .field("is_personal", &self.is_personal)
-            .finish()
     }
 }
 

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use uuid::Uuid;
 
@@ -17,6 +17,10 @@ use crate::entropy::{Entropy, EntropyError, random};
 /// [`SessionSecret`]: crate::SessionSecret
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(Uuid);
+
+/// Things by session. Nobody can choose ids that collide, since they are random and cookies are
+/// authenticated; so the hash is one for speed.
+pub(crate) type BySession<T> = HashMap<SessionId, T, foldhash::fast::RandomState>;
 
 impl SessionId {
     /// Draws a new id.

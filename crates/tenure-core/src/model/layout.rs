@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::{Lineage, Principal, Record, Retention, SecretHash, SessionId, Values};
+use super::{Lineage, Principal, Record, Retention, SecretHash, SessionId, Values, record::Parts};
 use crate::Timestamp;
 
 impl Record {
@@ -87,7 +87,7 @@ impl Record {
         if lease_end > absolute_end {
             return Err(DecodeError::Times);
         }
-        Ok(Self {
+        Ok(Self::from_parts(Parts {
             id,
             lineage: Lineage::from_parts(counter, tags),
             secret_hash,
@@ -99,7 +99,7 @@ impl Record {
             principal,
             // A copy, so that a record that is kept does not keep the header's bytes too.
             values: Values::decode(Bytes::copy_from_slice(&stored))?,
-        })
+        }))
     }
 }
 

@@ -154,7 +154,7 @@ mod tests {
             lifetimes.renewal(&record, late),
             Some(record.absolute_end())
         );
-        let renewed = record.with_lease_end(record.absolute_end());
+        let renewed = record.clone().with_lease_end(record.absolute_end());
         assert_eq!(lifetimes.renewal(&renewed, late), None);
     }
 

@@ -13,6 +13,7 @@ mod version;
 #[cfg(test)]
 pub(crate) use self::key::IntoName;
 pub(crate) use self::values::MAX_VALUE_BYTES;
+pub(crate) use self::{id::BySession, key::Name, values::Edits};
 pub use self::{
     id::SessionId,
     key::{AnyKey, InvalidKey, Key, SessionKey},
@@ -24,4 +25,3 @@ pub use self::{
     values::Values,
     version::{Lineage, Relation, Version},
 };
-pub(crate) use self::{key::Name, values::Edits};

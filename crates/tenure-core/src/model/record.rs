@@ -1,12 +1,18 @@
+use std::sync::Arc;
+
 use super::{Lifetimes, Lineage, Principal, SecretHash, SessionId, Values, Version};
 use crate::Timestamp;
 
 /// What a store keeps of a session: one state, complete.
 ///
-/// A record is immutable; the `with_…` methods return a changed copy. Cloning is cheap, since the
-/// values are shared. `Debug` shows neither id, secret, principal nor values.
+/// Clones share one allocation, so that passing a record on costs a reference count. The `with_…`
+/// methods change a record that nobody else holds in place, and otherwise a copy. `Debug` shows
+/// neither id, secret, principal nor values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct Record(Arc<Parts>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Parts {
     pub(super) id: SessionId,
     pub(super) lineage: Lineage,
     pub(super) secret_hash: SecretHash,
@@ -30,7 +36,7 @@ impl Record {
         lifetimes: Lifetimes,
     ) -> Self {
         let absolute_end = lifetimes.absolute_end(now);
-        Self {
+        Self::from_parts(Parts {
             id,
             lineage,
             secret_hash,
@@ -41,81 +47,89 @@ impl Record {
             retention: Retention::Ordinary,
             principal: None,
             values: Values::default(),
-        }
+        })
+    }
+
+    pub(super) fn from_parts(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    fn parts_mut(&mut self) -> &mut Parts {
+        Arc::make_mut(&mut self.0)
     }
 
     /// Whose record this is.
     #[must_use]
-    pub const fn id(&self) -> SessionId {
-        self.id
+    pub fn id(&self) -> SessionId {
+        self.0.id
     }
 
     /// Which of the session's states this is.
     #[must_use]
-    pub const fn version(&self) -> Version {
-        self.lineage.version()
+    pub fn version(&self) -> Version {
+        self.0.lineage.version()
     }
 
     /// The version and the commits that led to it.
     #[must_use]
-    pub const fn lineage(&self) -> &Lineage {
-        &self.lineage
+    pub fn lineage(&self) -> &Lineage {
+        &self.0.lineage
     }
 
     /// What the cookie's secret must hash to.
     #[must_use]
-    pub const fn secret_hash(&self) -> SecretHash {
-        self.secret_hash
+    pub fn secret_hash(&self) -> SecretHash {
+        self.0.secret_hash
     }
 
     /// When the session came into being.
     #[must_use]
-    pub const fn created_at(&self) -> Timestamp {
-        self.created_at
+    pub fn created_at(&self) -> Timestamp {
+        self.0.created_at
     }
 
     /// When the present secret was drawn.
     #[must_use]
-    pub const fn rotated_at(&self) -> Timestamp {
-        self.rotated_at
+    pub fn rotated_at(&self) -> Timestamp {
+        self.0.rotated_at
     }
 
     /// When the session ends for want of activity. Never after [`absolute_end`](Self::absolute_end).
     #[must_use]
-    pub const fn lease_end(&self) -> Timestamp {
-        self.lease_end
+    pub fn lease_end(&self) -> Timestamp {
+        self.0.lease_end
     }
 
     /// When the session ends in any case.
     #[must_use]
-    pub const fn absolute_end(&self) -> Timestamp {
-        self.absolute_end
+    pub fn absolute_end(&self) -> Timestamp {
+        self.0.absolute_end
     }
 
     /// Which lifetimes the session has.
     #[must_use]
-    pub const fn retention(&self) -> Retention {
-        self.retention
+    pub fn retention(&self) -> Retention {
+        self.0.retention
     }
 
     /// Who is logged in, if anyone.
     #[must_use]
-    pub const fn principal(&self) -> Option<&Principal> {
-        self.principal.as_ref()
+    pub fn principal(&self) -> Option<&Principal> {
+        self.0.principal.as_ref()
     }
 
     /// The session's values.
     #[must_use]
-    pub const fn values(&self) -> &Values {
-        &self.values
+    pub fn values(&self) -> &Values {
+        &self.0.values
     }
 
     /// Whether, and by which limit, the session has ended at that time.
     #[must_use]
     pub fn expiry(&self, now: Timestamp) -> Option<Expiry> {
-        if now >= self.absolute_end {
+        if now >= self.0.absolute_end {
             Some(Expiry::Absolute)
-        } else if now >= self.lease_end {
+        } else if now >= self.0.lease_end {
             Some(Expiry::Idle)
         } else {
             None
@@ -124,69 +138,58 @@ impl Record {
 
     /// The same state, as the next version.
     #[must_use]
-    pub fn next(&self, tag: u64) -> Self {
-        Self {
-            lineage: self.lineage.next(tag),
-            ..self.clone()
-        }
+    pub fn next(mut self, tag: u64) -> Self {
+        let parts = self.parts_mut();
+        parts.lineage = parts.lineage.next(tag);
+        self
     }
 
     /// The same record with other values.
     #[must_use]
-    pub fn with_values(&self, values: Values) -> Self {
-        Self {
-            values,
-            ..self.clone()
-        }
+    pub fn with_values(mut self, values: Values) -> Self {
+        self.parts_mut().values = values;
+        self
     }
 
     /// The same record, belonging to someone else or to nobody.
     #[must_use]
-    pub fn with_principal(&self, principal: Option<Principal>) -> Self {
-        Self {
-            principal,
-            ..self.clone()
-        }
+    pub fn with_principal(mut self, principal: Option<Principal>) -> Self {
+        self.parts_mut().principal = principal;
+        self
     }
 
     /// The same record with another secret, drawn `now`.
     #[must_use]
-    pub fn with_secret(&self, secret_hash: SecretHash, now: Timestamp) -> Self {
-        Self {
-            secret_hash,
-            rotated_at: now,
-            ..self.clone()
-        }
+    pub fn with_secret(mut self, secret_hash: SecretHash, now: Timestamp) -> Self {
+        let parts = self.parts_mut();
+        parts.secret_hash = secret_hash;
+        parts.rotated_at = now;
+        self
     }
 
     /// The same record with another end of its lease, cut off at the absolute limit.
     #[must_use]
-    pub fn with_lease_end(&self, lease_end: Timestamp) -> Self {
-        Self {
-            lease_end: lease_end.min(self.absolute_end),
-            ..self.clone()
-        }
+    pub fn with_lease_end(mut self, lease_end: Timestamp) -> Self {
+        let parts = self.parts_mut();
+        parts.lease_end = lease_end.min(parts.absolute_end);
+        self
     }
 
     /// The same record with both of its clocks started again, as after a login.
     #[must_use]
-    pub fn with_restarted_lifetimes(&self, now: Timestamp, lifetimes: Lifetimes) -> Self {
-        let absolute_end = lifetimes.absolute_end(now);
-        Self {
-            lease_end: lifetimes.lease_end(now, absolute_end),
-            absolute_end,
-            ..self.clone()
-        }
+    pub fn with_restarted_lifetimes(mut self, now: Timestamp, lifetimes: Lifetimes) -> Self {
+        let parts = self.parts_mut();
+        parts.absolute_end = lifetimes.absolute_end(now);
+        parts.lease_end = lifetimes.lease_end(now, parts.absolute_end);
+        self
     }
 
     /// The same record with other lifetimes, which do not begin before its clocks are
     /// [started again](Self::with_restarted_lifetimes).
     #[must_use]
-    pub fn with_retention(&self, retention: Retention) -> Self {
-        Self {
-            retention,
-            ..self.clone()
-        }
+    pub fn with_retention(mut self, retention: Retention) -> Self {
+        self.parts_mut().retention = retention;
+        self
     }
 }
 

@@ -37,6 +37,12 @@ impl SessionHandle {
         Ok(Session::new(Arc::clone(&self.visit)))
     }
 
+    /// The name of the session cookie.
+    #[must_use]
+    pub fn cookie_name(&self) -> &str {
+        self.visit.manager().cookie_name()
+    }
+
     /// Whether nobody has asked for the session. The response then needs nothing from
     /// [`finish`](Self::finish).
     #[must_use]
@@ -52,6 +58,14 @@ impl SessionHandle {
     /// if there were no session.
     pub fn fail(&self, error: SessionError) {
         self.visit.fail(error);
+    }
+
+    /// What [`finish`](Self::finish) would say, if it need not wait for anything: of a request that
+    /// has changed nothing and whose lease is not due. For adapters whose futures are boxed only when they must be.
+    /// Changes are refused afterwards, as with [`finish`](Self::finish).
+    #[must_use]
+    pub fn finish_at_once(&self, status: u16) -> Option<Finish> {
+        self.visit.finish_at_once(status)
     }
 
     /// Commits what the request has changed, and says what its response needs. For adapters, when

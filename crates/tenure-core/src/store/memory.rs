@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::BinaryHeap,
     fmt,
     sync::{
         Arc,
@@ -13,7 +13,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{Commit, Create, Freshness, Load, Renewal, SessionStore, StoreError, StoreErrorKind};
-use crate::{Clock, Record, SessionId, SystemClock, Timestamp, Version};
+use crate::{Clock, Record, SessionId, SystemClock, Timestamp, Version, model::BySession};
 
 /// Keeps sessions in the memory of this process: for one node, for tests, and for trying things out.
 ///
@@ -110,7 +110,7 @@ impl SessionStore for MemoryStore {
             return Ok(Commit::Stored(stored.version()));
         }
         if stored.version() != expected {
-            return Ok(Commit::Conflict(Box::new(stored.clone())));
+            return Ok(Commit::Conflict(stored.clone()));
         }
         let (before, after) = (weight(stored), weight(&record));
         self.shared
@@ -126,7 +126,8 @@ impl SessionStore for MemoryStore {
         let Some(stored) = shard.live(id, now) else {
             return Ok(Renewal::Gone);
         };
-        *stored = stored.with_lease_end(lease_end.max(stored.lease_end()));
+        let not_before = stored.lease_end();
+        *stored = stored.clone().with_lease_end(lease_end.max(not_before));
         Ok(Renewal::Renewed(stored.version()))
     }
 
@@ -204,7 +205,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Shard {
-    records: HashMap<SessionId, Record>,
+    records: BySession<Record>,
     /// When to look at a session next; one entry per session. A renewal leaves it alone: a session
     /// that turns out to live on when its time comes is simply entered again.
     expiries: BinaryHeap<Reverse<(Timestamp, SessionId)>>,
@@ -360,7 +361,7 @@ mod tests {
             let values =
                 Values::decode(Bytes::from_static(b"\0\x01n\0\0\0\x14...................."))
                     .unwrap();
-            let larger = first.next(2).with_values(values);
+            let larger = first.clone().next(2).with_values(values);
             // Whatever this comes to: it does not fit, or the session has expired.
             let _ = store.commit(first.version(), larger).await;
             store.delete(first.id()).await.unwrap();

@@ -166,7 +166,7 @@ pub enum Freshness {
 #[expect(clippy::exhaustive_enums, reason = "callers must handle every outcome")]
 pub enum Load {
     /// A live session.
-    Found(Box<Record>),
+    Found(Record),
     /// The record is still stored, but the session has ended. A store that has already collected it
     /// says [`Load::Absent`] instead.
     Expired(Expiry),
@@ -179,7 +179,7 @@ impl Load {
     /// garbage.
     pub fn judge(record: Record, now: Timestamp) -> Self {
         match record.expiry(now) {
-            None => Self::Found(Box::new(record)),
+            None => Self::Found(record),
             Some(expiry) => Self::Expired(expiry),
         }
     }
@@ -205,7 +205,7 @@ pub enum Commit {
     /// is stored now: the commit's own, unless others have committed since the earlier attempt.
     Stored(Version),
     /// Another writer got there first; nothing was written. Holds what is stored now.
-    Conflict(Box<Record>),
+    Conflict(Record),
     /// The session was deleted or has expired; nothing was written, and nothing ever will be under
     /// this id.
     Gone,

@@ -157,7 +157,7 @@ async fn what_a_conflict_tells_is_kept() {
     let theirs = world.changed(&base).await;
     let ours = records::successor(&base);
     let outcome = node.cache.commit(base.version(), ours).await.unwrap();
-    assert_eq!(outcome, Commit::Conflict(Box::new(theirs.clone())));
+    assert_eq!(outcome, Commit::Conflict(theirs.clone()));
     assert_cached(&node, &base, &found(&theirs), true).await;
 }
 
@@ -169,7 +169,7 @@ async fn a_renewed_lease_is_kept_with_the_session() {
     let lease_end = record.lease_end().after(MILLISECOND);
     let renewal = node.cache.renew(record.id(), lease_end).await.unwrap();
     assert_eq!(renewal, Renewal::Renewed(record.version()));
-    let renewed = record.with_lease_end(lease_end);
+    let renewed = record.clone().with_lease_end(lease_end);
     assert_cached(&node, &record, &found(&renewed), true).await;
 }
 
@@ -183,7 +183,7 @@ async fn a_renewal_that_meets_another_version_does_not_renew_the_cached_one() {
     let lease_end = old.lease_end().after(MILLISECOND);
     let renewal = node.cache.renew(old.id(), lease_end).await.unwrap();
     assert_eq!(renewal, Renewal::Renewed(new.version()));
-    let renewed = new.with_lease_end(new.lease_end().max(lease_end));
+    let renewed = new.clone().with_lease_end(new.lease_end().max(lease_end));
     assert_cached(&node, &old, &found(&renewed), false).await;
 }
 

@@ -131,5 +131,5 @@ impl Node {
 }
 
 pub(crate) fn found(record: &Record) -> Load {
-    Load::Found(Box::new(record.clone()))
+    Load::Found(record.clone())
 }

@@ -105,7 +105,7 @@ async fn of_64_tasks_that_share_a_store_and_a_session_none_loses_a_commit() {
                     let next = records::successor(&base);
                     match store.commit(base.version(), next.clone()).await.unwrap() {
                         Commit::Stored(_) => break base = next,
-                        Commit::Conflict(current) => base = *current,
+                        Commit::Conflict(current) => base = current,
                         Commit::Gone => panic!("the session is gone"),
                     }
                 }

@@ -114,7 +114,11 @@ async fn a_creation_a_renewal_and_a_deletion_survive_lost_replies_too() {
     proxy.lose_reply(1);
     let outcome = store.renew(record.id(), record.absolute_end()).await;
     assert_eq!(outcome.unwrap(), Renewal::Renewed(record.version()));
-    holds(&store, &record.with_lease_end(record.absolute_end())).await;
+    holds(
+        &store,
+        &record.clone().with_lease_end(record.absolute_end()),
+    )
+    .await;
     proxy.lose_reply(1);
     store.delete(record.id()).await.unwrap();
     lacks(&store, &record).await;

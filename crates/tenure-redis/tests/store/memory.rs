@@ -34,7 +34,7 @@ async fn a_full_server_takes_no_new_data_but_still_reads_renews_and_deletes() {
     let later = record.lease_end().after(Duration::from_secs(60));
     let outcome = store.renew(record.id(), later).await;
     assert_eq!(outcome.unwrap(), Renewal::Renewed(committed.version()));
-    let renewed = committed.with_lease_end(later);
+    let renewed = committed.clone().with_lease_end(later);
     holds(&store, &renewed).await;
 
     // What needs no room is answered as ever: retries, conflicts, sessions that are gone.
@@ -43,7 +43,7 @@ async fn a_full_server_takes_no_new_data_but_still_reads_renews_and_deletes() {
     let outcome = store
         .commit(record.version(), records::successor(&record))
         .await;
-    assert_eq!(outcome.unwrap(), Commit::Conflict(Box::new(renewed)));
+    assert_eq!(outcome.unwrap(), Commit::Conflict(renewed));
     let outcome = store.commit(new.version(), records::successor(&new)).await;
     assert_eq!(outcome.unwrap(), Commit::Gone);
 

@@ -15,7 +15,7 @@ pub(crate) async fn live(store: &RedisStore) -> Record {
 /// Asserts that exactly this is stored.
 pub(crate) async fn holds(store: &RedisStore, record: &Record) {
     let loaded = store.load(record.id(), Freshness::Latest).await;
-    assert_eq!(loaded.unwrap(), Load::Found(Box::new(record.clone())));
+    assert_eq!(loaded.unwrap(), Load::Found(record.clone()));
 }
 
 /// Asserts that nothing is stored under the record's id.

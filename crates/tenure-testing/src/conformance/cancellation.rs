@@ -22,7 +22,7 @@ pub async fn a_dropped_load_leaves_the_store_usable(fixture: impl Fixture) {
             let load = fixture.store().load(asked.id(), freshness);
             if let Some(outcome) = poll_at_most(polls, load).await {
                 let outcome = steps::no_fault("load", outcome);
-                assert_eq!(outcome, Load::Found(Box::new(asked.clone())), "a load");
+                assert_eq!(outcome, Load::Found(asked.clone()), "a load");
             }
             // A reply to the dropped call would be taken for the reply to one of these.
             steps::holds(&fixture, &second).await;
@@ -76,7 +76,7 @@ pub async fn a_dropped_renewal_has_happened_or_not(fixture: impl Fixture) {
     let mut stored = steps::live(&fixture).await;
     for polls in POLLS {
         let later = stored.lease_end().after(Duration::from_secs(60));
-        let renewed = stored.with_lease_end(later);
+        let renewed = stored.clone().with_lease_end(later);
         let renew = fixture.store().renew(stored.id(), later);
         let outcome = poll_at_most(polls, renew).await;
         steps::holds(&fixture, &bystander).await;

@@ -102,7 +102,7 @@ pub async fn concurrent_updates_are_all_kept(fixture: impl Fixture) {
                             newer.version().counter() > current.version().counter(),
                             "a conflict with an older record: the loop would never end"
                         );
-                        current = *newer;
+                        current = newer;
                     }
                     Commit::Gone => panic!("a live session is gone"),
                 }
@@ -214,7 +214,7 @@ async fn commit_until_gone(fixture: &impl Fixture, base: Record, task: usize) {
         let next = counted(&current, task);
         current = match steps::commit(fixture, current.version(), &next).await {
             Commit::Stored(_) => next,
-            Commit::Conflict(newer) => *newer,
+            Commit::Conflict(newer) => newer,
             Commit::Gone => return,
         };
         // A store that never waits would keep its thread, and the deletion from running at all.

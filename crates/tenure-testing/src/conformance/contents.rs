@@ -82,8 +82,8 @@ pub async fn tags_that_differ_in_one_bit_are_told_apart(fixture: impl Fixture) {
         (1 << 63, (1 << 63) | 1),
     ] {
         let first = steps::live(&fixture).await;
-        let stored = steps::committed(&fixture, &first, first.next(tag)).await;
-        let fork: Record = first.next(neighbour);
+        let stored = steps::committed(&fixture, &first, first.clone().next(tag)).await;
+        let fork: Record = first.clone().next(neighbour);
         let stale = steps::commit(&fixture, fork.version(), &records::successor(&fork)).await;
         steps::conflicts_with(&stale, &stored);
         let not_a_retry = steps::commit(&fixture, first.version(), &fork).await;

@@ -33,7 +33,7 @@ pub(super) async fn found(fixture: &impl Fixture, id: SessionId) -> Record {
     match load(fixture, id).await {
         Load::Found(record) => {
             assert!(record.id() == id, "a load answered with another session");
-            *record
+            record
         }
         Load::Expired(expiry) => panic!("a live session is taken for expired ({expiry:?})"),
         Load::Absent => panic!("a live session is absent"),

@@ -35,7 +35,7 @@ use super::{Moment, Verb};
 /// gate.arrivals(1).await;
 /// store.commit(record.version(), records::successor(&record)).await.unwrap();
 /// gate.open();
-/// assert_eq!(loading.await.unwrap().unwrap(), Load::Found(Box::new(record)));
+/// assert_eq!(loading.await.unwrap().unwrap(), Load::Found(record));
 /// # });
 /// ```
 pub struct SlowStore<S> {

@@ -197,19 +197,23 @@ impl Ledger {
 
     fn merged(&self, stored: &Record, record: &Record) -> Record {
         match self.bug {
-            Some(Bug::CommitKeepsLongerLease) => {
-                record.with_lease_end(record.lease_end().max(stored.lease_end()))
+            Some(Bug::CommitKeepsLongerLease) => record
+                .clone()
+                .with_lease_end(record.lease_end().max(stored.lease_end())),
+            Some(Bug::CommitKeepsPrincipal) => {
+                record.clone().with_principal(stored.principal().cloned())
             }
-            Some(Bug::CommitKeepsPrincipal) => record.with_principal(stored.principal().cloned()),
             _ => record.clone(),
         }
     }
 
     fn renewed(&self, stored: &Record, lease_end: Timestamp) -> Write {
-        let renewed = stored.with_lease_end(lease_end.max(stored.lease_end()));
+        let renewed = stored
+            .clone()
+            .with_lease_end(lease_end.max(stored.lease_end()));
         match self.bug {
             Some(Bug::RenewDoesNothing) => Write::Nothing,
-            Some(Bug::RenewShortens) => Write::Put(stored.with_lease_end(lease_end)),
+            Some(Bug::RenewShortens) => Write::Put(stored.clone().with_lease_end(lease_end)),
             Some(Bug::RenewLosesValues) => {
                 Write::Put(renewed.with_values(records::values::<&str, str>([])))
             }
@@ -247,7 +251,9 @@ impl Ledger {
             Some(Bug::LongLeasesOverflow) => {
                 let span = record.lease_end().since(record.created_at());
                 let most = Duration::from_millis(u32::MAX.into());
-                record.with_lease_end(record.created_at().after(span.min(most)))
+                record
+                    .clone()
+                    .with_lease_end(record.created_at().after(span.min(most)))
             }
             _ => record,
         }
@@ -268,7 +274,7 @@ impl SessionStore for Ledger {
             yield_now().await;
             let mixed = self.last_answer.lock().clone();
             let record = mixed.and_then(|bytes| Record::decode(bytes).ok());
-            return Ok(record.map_or(Load::Absent, |record| Load::Found(Box::new(record))));
+            return Ok(record.map_or(Load::Absent, Load::Found));
         }
         let lagging = self.replaced.lock().get(&id).cloned();
         let Some(bytes) = lagging.filter(|_| self.has(Bug::LoadLagsBehind)).or(stored) else {
@@ -278,7 +284,7 @@ impl SessionStore for Ledger {
             };
         };
         match self.decode(id, bytes) {
-            Ok(record) if self.has(Bug::LoadIgnoresExpiry) => Ok(Load::Found(Box::new(record))),
+            Ok(record) if self.has(Bug::LoadIgnoresExpiry) => Ok(Load::Found(record)),
             Ok(record) => Ok(Load::judge(record, self.clock.now())),
             Err(_) if self.has(Bug::CorruptBytesAreNobody) => Ok(Load::Absent),
             Err(error) => Err(error),
@@ -297,7 +303,7 @@ impl SessionStore for Ledger {
             }
             let stored = self.decode(record.id(), bytes)?;
             if self.has(Bug::CreateRevivesWhatExpired) && self.ended(&stored) {
-                let revived = record.with_values(stored.values().clone());
+                let revived = record.clone().with_values(stored.values().clone());
                 return Ok((Create::Created, Write::Put(revived)));
             }
             let retried = stored.lineage().contains(record.version());
@@ -334,7 +340,7 @@ impl SessionStore for Ledger {
                     Some(Bug::ConflictAnswersWithTheLoser) => record.clone(),
                     _ => stored,
                 };
-                return Ok((Commit::Conflict(Box::new(answer)), Write::Nothing));
+                return Ok((Commit::Conflict(answer), Write::Nothing));
             }
             Ok((
                 Commit::Stored(record.version()),

@@ -1,0 +1,128 @@
+//! The end of a request's way: what its response needs.
+
+use std::fmt;
+
+use super::{
+    Visit,
+    core::Look,
+    events,
+    state::{Standing, State},
+};
+use crate::{Record, SessionSecret, session::SessionError};
+
+/// What a response needs besides what the application put into it.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+#[must_use = "the response must carry the cookie, and a refusal must replace it"]
+pub struct Finish {
+    /// Why the application's response must not be sent: its changes were not written.
+    pub refusal: Option<SessionError>,
+    /// The text of the one `Set-Cookie` field to add.
+    pub set_cookie: Option<String>,
+    /// Whether the response depends on the session, so that no shared cache may keep it; see
+    /// [`private_cache_control`](crate::private_cache_control).
+    pub is_personal: bool,
+}
+
+/// What is to be done about the browser's cookie.
+enum CookieDue {
+    Nothing,
+    Field(String),
+    /// Asking the store, for the cookie of this record.
+    Look(Look, Record, SessionSecret),
+}
+
+impl Visit {
+    /// What [`finish`](Self::finish) says, if there is nothing to write or to ask for it.
+    pub(crate) fn finish_at_once(&self, status: u16) -> Option<Finish> {
+        if self.is_untouched() {
+            return Some(Finish::default());
+        }
+        // Without the turn, changes are on their way.
+        let _turn = self.turn.try_lock().ok()?;
+        let is_failure = is_failure(status);
+        let has_changes = self.state.lock().seal(is_failure);
+        if has_changes || self.failure.get().is_some() {
+            return None;
+        }
+        let set_cookie = match self.cookie_due(!is_failure) {
+            CookieDue::Nothing => None,
+            CookieDue::Field(field) => Some(field),
+            CookieDue::Look(..) => return None,
+        };
+        Some(Finish {
+            refusal: None,
+            set_cookie,
+            is_personal: true,
+        })
+    }
+
+    /// Commits, and says what the response needs. Changes are refused from here on.
+    pub(crate) async fn finish(&self, status: u16) -> Finish {
+        if let Some(finish) = self.finish_at_once(status) {
+            return finish;
+        }
+        let is_failure = is_failure(status);
+        let hidden = self.failure.get().filter(|_| !is_failure);
+        let is_failure = is_failure || hidden.is_some();
+        self.state.lock().seal(is_failure);
+        let refusal = self.commit().await.err().or_else(|| hidden.cloned());
+        if let Some(error) = refusal.as_ref().filter(|error| error.status() == 500) {
+            events::report_misuse(error);
+        }
+        let may_look = refusal.is_none() && !is_failure;
+        let set_cookie = match self.cookie_due(may_look) {
+            CookieDue::Nothing => None,
+            CookieDue::Field(field) => Some(field),
+            CookieDue::Look(look, record, secret) => {
+                let core = self.core();
+                let record = core.look_again(look, record).await;
+                record.map(|record| core.set_cookie(&record, &secret))
+            }
+        };
+        Finish {
+            refusal,
+            set_cookie,
+            is_personal: true,
+        }
+    }
+
+    /// Only a response that succeeded may look at the store again for its cookie.
+    fn cookie_due(&self, may_look: bool) -> CookieDue {
+        let core = self.core();
+        match &*self.state.lock() {
+            state if state.is_removal_due(may_look) => CookieDue::Field(core.cookie.remove()),
+            State {
+                standing: Standing::Holder(holding),
+                ..
+            } => {
+                let (record, secret) = (&holding.record, &holding.secret);
+                if holding.is_cookie_due {
+                    return CookieDue::Field(core.set_cookie(record, secret));
+                }
+                let look = core.look_due(record, holding.is_told);
+                look.filter(|_| may_look)
+                    .map_or(CookieDue::Nothing, |look| {
+                        CookieDue::Look(look, record.clone(), secret.clone())
+                    })
+            }
+            State { .. } => CookieDue::Nothing,
+        }
+    }
+}
+
+/// Whether a response of that status takes back what its handler changed. 408 says that the server
+/// stopped waiting for the handler, which was then dropped in the middle of its work.
+const fn is_failure(status: u16) -> bool {
+    status >= 500 || status == 408
+}
+
+impl fmt::Debug for Finish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finish")
+            .field("refusal", &self.refusal)
+            .field("set_cookie", &self.set_cookie.as_ref().map(|_| ".."))
+            .field("is_personal", &self.is_personal)
+            .finish()
+    }
+}
