@@ -104,9 +104,12 @@ mod tests {
 
     #[test]
     fn the_scripts_know_the_header_s_length() {
-        let line = format!("local HEADER_BYTES = {RECORD_HEADER_BYTES}\n");
+        let bytes = RECORD_HEADER_BYTES;
+        let constant = format!("local HEADER_BYTES = {bytes}\n");
+        let reading = format!("call('GETRANGE', key, '0', '{bytes}')\n");
         for script in [&CREATE, &COMMIT, &RENEW] {
-            assert!(script.source.contains(&line));
+            assert!(script.source.contains(&constant));
+            assert!(script.source.contains(&reading));
         }
     }
 }

@@ -9,29 +9,30 @@
 -- Returns the stored version, 16 bytes, if written (also when this very commit was written before and
 -- others have committed since), nil if the session is gone, or the stored record on a conflict.
 
-local key, expected, record, now, ttl = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local head = read_head(key)
+local expected, record, now, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
-if is_absent(key, head) then
+if not head then
   return false
 end
-if not is_record_of(head, string.sub(record, 3, 18)) then
+if not is_record_of(head, sub(record, 3, 18)) then
   return corrupt()
 end
-if not is_live(head, now) then
+-- By the record's own times: the time to live of the key only collects garbage. A lease never ends
+-- after the absolute limit, so its end alone decides.
+if difference(head, LEASE_END, now, 1) <= 0 then
   return false
 end
-local version = string.sub(head, 19, 34)
+local version = sub(head, VERSION, VERSION + 15)
 if descends_from(head, record) then
   return version
 end
 -- The counter and the newest tag lie side by side. Both count: after a failover, two histories can
 -- have reached the same counter.
 if version ~= expected then
-  return redis.call('GETRANGE', key, 0, -1)
+  return call('GETRANGE', key, '0', '-1')
 end
 
-redis.call('SET', key, record, 'PX', ttl)
+call('SET', key, record, 'PX', ttl)
 -- See create.lua: keeps a tracking connection informed of this key.
-redis.call('EXISTS', key)
-return string.sub(record, 19, 34)
+call('EXISTS', key)
+return sub(record, VERSION, VERSION + 15)

@@ -6,17 +6,16 @@
 --
 -- Returns 1 if written (also when this very creation was made before), 0 if the id is taken.
 
-local key, record, ttl = KEYS[1], ARGV[1], ARGV[2]
-local head = read_head(key)
+local record, ttl = ARGV[1], ARGV[2]
 
-if is_absent(key, head) then
-  redis.call('SET', key, record, 'PX', ttl)
+if not head then
+  call('SET', key, record, 'PX', ttl)
   -- A connection that tracks keys for a cache stops hearing of a key that it writes itself; reading
   -- the key begins the tracking again.
-  redis.call('EXISTS', key)
+  call('EXISTS', key)
   return 1
 end
-if not is_record_of(head, string.sub(record, 3, 18)) then
+if not is_record_of(head, sub(record, 3, 18)) then
   return corrupt()
 end
 -- Before the write, not after a failed one: a full store refuses even a `SET NX` that would change
