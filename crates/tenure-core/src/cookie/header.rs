@@ -1,6 +1,6 @@
 //! Finding our cookie in a request's `Cookie` header fields and in a response's `Set-Cookie` fields.
 
-use memchr::memchr_iter;
+use memchr::{memchr, memmem::Finder};
 
 use super::RawToken;
 
@@ -15,25 +15,51 @@ pub(crate) enum Sought {
     Ambiguous,
 }
 
-/// Looks for the cookie of exactly that name, byte for byte.
+/// Looks for the cookie of exactly one name, byte for byte.
 ///
 /// Deliberately without a cookie library: those trim Unicode white space, unquote or percent-decode,
 /// and each of that has let a cookie from elsewhere pass for a `__Host-` one (CVE-2020-8184,
 /// CVE-2022-31629, CVE-2023-29019). Only the space and tab of RFC 6265 §4.2.1 are skipped here.
-pub(crate) fn find<F: AsRef<[u8]>>(fields: impl IntoIterator<Item = F>, name: &str) -> Sought {
-    let mut sought = Sought::Absent;
-    for field in fields {
-        let values = pairs(field.as_ref()).filter_map(|pair| value_of(pair, name.as_bytes()));
-        for value in values {
-            sought = match sought {
-                Sought::Absent => RawToken::new(value).map_or(Sought::Malformed, Sought::Found),
-                Sought::Malformed | Sought::Found(_) | Sought::Ambiguous => {
-                    return Sought::Ambiguous;
-                }
-            };
+#[derive(Debug)]
+pub(crate) struct CookieFinder {
+    /// The name with the `=` behind it. No name contains one, so places where this stands never
+    /// overlap.
+    needle: Finder<'static>,
+}
+
+impl CookieFinder {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            needle: Finder::new(&format!("{name}=")).into_owned(),
         }
     }
-    sought
+
+    pub(crate) fn find<F: AsRef<[u8]>>(&self, fields: impl IntoIterator<Item = F>) -> Sought {
+        let mut sought = Sought::Absent;
+        for field in fields {
+            for value in self.values(field.as_ref()) {
+                sought = match sought {
+                    Sought::Absent => RawToken::new(value).map_or(Sought::Malformed, Sought::Found),
+                    Sought::Malformed | Sought::Found(_) | Sought::Ambiguous => {
+                        return Sought::Ambiguous;
+                    }
+                };
+            }
+        }
+        sought
+    }
+
+    /// What stands behind the needle in each pair that begins with it, up to the pair's end.
+    fn values<'a>(&'a self, field: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let name = self.needle.needle().len();
+        self.needle.find_iter(field).filter_map(move |start| {
+            let (before, pair) = field.split_at(start);
+            let begins_a_pair = matches!(trim_end(before), [] | [.., b';']);
+            let value = &pair[name..];
+            let end = memchr(b';', value).unwrap_or(value.len());
+            begins_a_pair.then(|| trim_end(&value[..end]))
+        })
+    }
 }
 
 /// Whether the text of a `Set-Cookie` field sets the cookie of that name.
@@ -47,22 +73,6 @@ pub fn sets_cookie(field: impl AsRef<[u8]>, name: &str) -> bool {
     let pair = parts.next().unwrap_or_default();
     let end = pair.iter().position(|byte| *byte == b'=');
     end.is_some_and(|end| trim_end(trim_start(&pair[..end])) == name.as_bytes())
-}
-
-/// What stands between semicolons.
-fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let ends = memchr_iter(b';', field).chain([field.len()]);
-    let mut start = 0;
-    ends.map(move |end| {
-        let pair = &field[start..end];
-        start = end + 1;
-        pair
-    })
-}
-
-fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let value = trim_start(pair).strip_prefix(name)?.strip_prefix(b"=")?;
-    Some(trim_end(value))
 }
 
 fn trim_start(mut text: &[u8]) -> &[u8] {
@@ -81,10 +91,12 @@ fn trim_end(mut text: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn find_in(fields: &[&str]) -> &'static str {
-        match find(fields, "__Host-session") {
+        match CookieFinder::new("__Host-session").find(fields) {
             Sought::Absent => "absent",
             Sought::Malformed => "malformed",
             Sought::Found(_) => "found",
@@ -133,6 +145,17 @@ mod tests {
         let quoted = format!("__Host-session=\"{}\"", "A".repeat(88));
         for field in ["__Host-session=", "__Host-session=v", &quoted] {
             assert_eq!(find_in(&[field]), "malformed", "{field:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_values_are_those_of_the_pairs_between_semicolons(field in "(ab=|ab|a|=|;| |\t|\"){0,24}") {
+            let finder = CookieFinder::new("ab");
+            let pairs = field.as_bytes().split(|byte| *byte == b';');
+            let values = pairs.filter_map(|pair| trim_start(pair).strip_prefix(b"ab="));
+            let expected: Vec<_> = values.map(trim_end).collect();
+            prop_assert_eq!(finder.values(field.as_bytes()).collect::<Vec<_>>(), expected);
         }
     }
 

@@ -13,7 +13,7 @@ pub use self::{
     key_ring::{KeyError, KeyRing},
 };
 pub(crate) use self::{
-    header::{Sought, find},
+    header::{CookieFinder, Sought},
     key_ring::TokenKeys,
     token::{RawToken, Token},
 };

@@ -6,6 +6,7 @@ use super::{Core, SessionManager, combine::Terms, line::Lines};
 use crate::{
     Clock, CookieConfig, Entropy, InvalidKey, KeyRing, Lifetimes, OsEntropy, RECORD_HEADER_BYTES,
     SessionKey, SystemClock,
+    cookie::CookieFinder,
     session::{Merges, OnConflict},
     store::ErasedStore,
 };
@@ -176,6 +177,7 @@ impl SessionManagerBuilder {
         Ok(SessionManager {
             core: Arc::new(Core {
                 store: self.store,
+                cookie_finder: CookieFinder::new(self.cookie.name()),
                 cookie: self.cookie,
                 token_keys,
                 terms: Terms {

@@ -12,7 +12,7 @@ use super::{combine::Terms, events, line::Lines};
 use crate::{
     Clock, CookieConfig, Create, Entropy, Freshness, Load, Record, Renewal, Retention, SessionId,
     SessionSecret, StoreError, StoreErrorKind, Timestamp,
-    cookie::{Token, TokenKeys},
+    cookie::{CookieFinder, Token, TokenKeys},
     session::SessionError,
     store::ErasedStore,
 };
@@ -22,6 +22,7 @@ use crate::{
 pub(crate) struct Core {
     pub(super) store: Box<dyn ErasedStore>,
     pub(super) cookie: CookieConfig,
+    pub(super) cookie_finder: CookieFinder,
     pub(super) token_keys: TokenKeys,
     pub(super) terms: Terms,
     /// How long the store may take, in all, to load a session, and again to commit it.

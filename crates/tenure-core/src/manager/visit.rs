@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Create, Freshness, Lineage, Load, Record, SessionId, SessionSecret, Version,
-    cookie::{RawToken, Sought, find},
+    cookie::{RawToken, Sought},
     entropy::random,
     session::{Changes, SessionError},
 };
@@ -39,7 +39,7 @@ impl Visit {
         manager: SessionManager,
         cookie_fields: impl IntoIterator<Item = F>,
     ) -> Self {
-        let presented = match find(cookie_fields, manager.cookie_name()) {
+        let presented = match manager.core.cookie_finder.find(cookie_fields) {
             Sought::Absent => Presented::Nothing,
             Sought::Ambiguous => Presented::Ambiguous,
             Sought::Malformed => Presented::Malformed,
