@@ -5,8 +5,6 @@
 //! $ cargo bench -p tenure-benches -- --quick request
 //! ```
 //!
-//! All of it goes through the public interface. Signing a cookie and checking one have none, so they
-//! show as differences: `request/open and load` minus `memory store/load` is mostly the check.
 //! Everything here is done at the first poll, so no runtime is in the figures.
 
 #![expect(
@@ -20,7 +18,7 @@ use criterion::{BatchSize, Criterion};
 use futures_util::FutureExt;
 use tenure_core::{
     Clock, Commit, Freshness, Key, KeyRing, Load, MemoryStore, Record, SessionManager,
-    SessionStore, SystemClock,
+    SessionStore, SystemClock, internals::SignedToken,
 };
 use tenure_testing::records;
 
@@ -29,6 +27,7 @@ const VISITS: Key<u64> = Key::new("visits");
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     requests(&mut criterion);
+    tokens(&mut criterion);
     stores(&mut criterion);
     formats(&mut criterion);
     criterion.final_summary();
@@ -95,6 +94,31 @@ fn requests(criterion: &mut Criterion) {
             },
             BatchSize::SmallInput,
         );
+    });
+    group.finish();
+}
+
+/// The cookie's value.
+fn tokens(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("token");
+    let token = SignedToken::new(&KeyRing::generate().expect("random bytes"));
+    let genuine = token.sign();
+    // The last character counts for less than six bits, so another one.
+    let at = genuine.len() / 2;
+    let other = if genuine.as_bytes()[at] == b'A' {
+        "B"
+    } else {
+        "A"
+    };
+    let mut forged = genuine.clone();
+    forged.replace_range(at..=at, other);
+
+    group.bench_function("sign", |bencher| bencher.iter(|| token.sign()));
+    group.bench_function("parse and verify", |bencher| {
+        bencher.iter(|| assert!(token.verify(black_box(&genuine))));
+    });
+    group.bench_function("parse and refuse", |bencher| {
+        bencher.iter(|| assert!(!token.verify(black_box(&forged))));
     });
     group.finish();
 }

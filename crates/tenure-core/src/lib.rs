@@ -28,6 +28,9 @@
 mod clock;
 mod cookie;
 mod entropy;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod manager;
 mod model;
 mod session;
