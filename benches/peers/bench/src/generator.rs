@@ -15,6 +15,13 @@ pub(crate) struct Generator {
     pub(crate) version: String,
 }
 
+/// How much it is to request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) connections: u32,
+    pub(crate) seconds: u32,
+}
+
 /// What one run of the generator came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Reading {
@@ -48,12 +55,16 @@ impl Generator {
         node: SocketAddr,
         path: &str,
         cookies: &[String],
-        seconds: u32,
+        load: Load,
     ) -> Outcome<Reading> {
+        let Load {
+            connections,
+            seconds,
+        } = load;
         let list = self.directory.path().join("cookies");
         fs::write(&list, cookies.join("\n"))?;
         let output = Command::new("wrk")
-            .args(["--threads", "1", "--connections", &CONNECTIONS.to_string()])
+            .args(["--threads", "1", "--connections", &connections.to_string()])
             .args(["--duration", &format!("{seconds}s"), "--script", SCRIPT])
             .arg(format!("http://{node}{path}"))
             .arg("--")
@@ -81,9 +92,6 @@ impl Reading {
 }
 
 const SCRIPT: &str = "wrk.lua";
-
-/// Enough to keep the app's core busy, so few that answers do not wait long for each other.
-pub(crate) const CONNECTIONS: u32 = 16;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use std::fs;
 use serde::Serialize;
 use tokio::process::Command;
 
-use crate::{Outcome, contestants::PACKAGES, generator::CONNECTIONS, processes::Cores};
+use crate::{Outcome, contestants::PACKAGES, processes::Cores, speed::CONNECTIONS};
 
 /// The circumstances of a run.
 #[derive(Debug, Serialize)]

@@ -10,7 +10,7 @@ use crate::{
     accounting::{RedisCounts, Scripts, cpu_time, resident},
     browser::first_visits,
     contestants::{Contestant, Store},
-    generator::{Generator, Reading},
+    generator::{Generator, Load, Reading},
     processes::{App, Stage},
     report::Cell,
 };
@@ -44,9 +44,18 @@ impl Work {
             Self::Plain => "`/plain` with a session's cookie, never touching the session",
             Self::Read => "`/read`, 1,000 sessions in turn",
             Self::IncrMany => "`/incr`, 1,000 sessions in turn",
-            Self::IncrHot => "`/incr`, one session",
+            Self::IncrHot => "`/incr`, one session, 64 connections",
             Self::FirstVisit => "First visit: `/incr` without a cookie",
             Self::Login => "Login of visitors who have a session, each once",
+        }
+    }
+
+    const fn connections(self) -> u32 {
+        match self {
+            Self::IncrHot => 64,
+            Self::Plain | Self::Read | Self::IncrMany | Self::FirstVisit | Self::Login => {
+                CONNECTIONS
+            }
         }
     }
 
@@ -217,7 +226,11 @@ impl Running<'_> {
             self.bench.seconds
         };
         let generator = &self.bench.generator;
-        let run = generator.run(self.app.address, work.path(), cookies, seconds);
+        let load = Load {
+            connections: work.connections(),
+            seconds,
+        };
+        let run = generator.run(self.app.address, work.path(), cookies, load);
         let reading = run.await?;
         match (reading.errors, reading.requests) {
             (0, 1..) => Ok(reading),
@@ -310,6 +323,9 @@ fn median(mut figures: Vec<f64>) -> Option<f64> {
     let lower = figures.get((figures.len() - 1) / 2)?;
     Some(f64::midpoint(*lower, *upper))
 }
+
+/// Enough to keep the app's core busy, so few that answers do not wait long for each other.
+pub(crate) const CONNECTIONS: u32 = 16;
 
 /// How many sessions are used in turn: so many that two requests of one rarely meet.
 const VISITORS: usize = 1000;

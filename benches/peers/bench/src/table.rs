@@ -30,7 +30,7 @@ fn preface(setup: &Setup) -> String {
         documentation would have it; see `benches/peers/apps`.\n\n\
         - {} × {}, Linux {}, load before the run {}\n- {}\n- {}\n- {}\n\
         - Cores: {}. What is measured has one to itself; apps therefore run with one worker.\n\
-        - {} rounds of {} s (logins: 1 s) with {} connections, contestants in turn; medians. Each with \
+        - {} rounds of {} s (logins: 1 s) with {} connections unless a table says otherwise, contestants in turn; medians. Each with \
         a fresh app and a fresh Redis. The generator sends the cookies of the sessions' first visits.\n\
         - Versions: {}\n\n",
         setup.processors,
