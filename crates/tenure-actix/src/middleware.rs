@@ -76,7 +76,11 @@ impl SessionMiddleware {
             // Its response is made later, and can be made only once.
             Err(error) => error.as_response_error().status_code(),
         };
-        let finish = handle.finish(status.as_u16()).await;
+        let status = status.as_u16();
+        let finish = match handle.finish_at_once(status) {
+            Some(finish) => finish,
+            None => handle.finish(status).await,
+        };
         let manager = self.manager.clone();
         let refusal = finish.refusal.as_ref().map(|refusal| {
             // As an error, so that actix's logger has it too.

@@ -59,8 +59,8 @@ impl Visit {
 
     /// Commits, and says what the response needs. Changes are refused from here on.
     pub(crate) async fn finish(&self, status: u16) -> Finish {
-        if let Some(finish) = self.finish_at_once(status) {
-            return finish;
+        if self.is_untouched() {
+            return Finish::default();
         }
         let is_failure = is_failure(status);
         let hidden = self.failure.get().filter(|_| !is_failure);

@@ -60,9 +60,11 @@ impl SessionHandle {
         self.visit.fail(error);
     }
 
-    /// What [`finish`](Self::finish) would say, if it need not wait for anything: of a request that
-    /// has changed nothing and whose lease is not due. For adapters whose futures are boxed only when they must be.
-    /// Changes are refused afterwards, as with [`finish`](Self::finish).
+    /// What [`finish`](Self::finish) would say, if it has nothing to wait for: the request has changed
+    /// nothing, and its lease is not due. Changes are refused afterwards all the same.
+    ///
+    /// For adapters, which can so do without a future for most requests. `None` means that
+    /// [`finish`](Self::finish) must be called.
     #[must_use]
     pub fn finish_at_once(&self, status: u16) -> Option<Finish> {
         self.visit.finish_at_once(status)
