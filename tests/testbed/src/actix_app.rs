@@ -25,7 +25,7 @@ pub(crate) fn serve(app: crate::App, listener: TcpListener) -> io::Result<Server
             .wrap(SessionMiddleware::new(app.sessions.clone()))
     });
     let server = server
-        .workers(WORKERS)
+        .workers(workers())
         .tcp_nodelay(true)
         // Connections live as long as under the other adapters.
         .keep_alive(KeepAlive::Os)
@@ -122,5 +122,8 @@ impl Responder for Reply {
     }
 }
 
-/// Two, so that requests of one session meet on different threads.
-const WORKERS: usize = 2;
+/// Two, so that requests of one session meet on different threads; on a single core, as when it is
+/// measured, they would only get in each other's way.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2))
+}
