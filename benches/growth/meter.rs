@@ -70,9 +70,7 @@ impl<'a> Meter<'a> {
         };
         if let Some(redis) = self.redis {
             readings.redis = cpu_time(redis.pid());
-            let stats = redis.command_stats();
-            let sent = stats.iter().filter(|(name, _)| is_sent(name));
-            readings.commands = sent.map(|(_, calls)| calls).sum();
+            readings.commands = redis.sent_commands();
         }
         for metrics in self.caches.iter().map(NearCache::metrics) {
             readings.hits += metrics.hits;
@@ -132,13 +130,4 @@ fn cpu_time(pid: u32) -> Duration {
     let times = fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("Linux");
     let on_cpu = times.split(' ').next().expect("a first figure");
     Duration::from_nanos(on_cpu.parse().expect("a number"))
-}
-
-/// Neither called by a script, which Redis counts besides the script, nor a heartbeat or a question of
-/// this program. The store's scripts use other commands than its clients send.
-fn is_sent(name: &str) -> bool {
-    !matches!(
-        name,
-        "set" | "getrange" | "setrange" | "pexpire" | "exists" | "strlen" | "ping" | "info"
-    ) && !name.starts_with("config")
 }

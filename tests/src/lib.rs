@@ -13,7 +13,6 @@
 mod browser;
 mod capture;
 mod cluster;
-mod commands;
 mod cookie;
 mod matrix;
 mod process;
@@ -26,7 +25,6 @@ pub use self::{
     browser::{Answer, Browser, SetCookie},
     capture::{Captured, capture},
     cluster::{Cluster, ClusterBuilder, random_key},
-    commands::sent_commands,
     cookie::CookieParts,
     matrix::{Backend, Combination},
     process::Node,

@@ -9,7 +9,7 @@
 use std::net::SocketAddr;
 
 use tenure_testing::RedisServer;
-use tenure_tests::{Adapter, Backend, Browser, Cluster, Combination, sent_commands, storm};
+use tenure_tests::{Adapter, Backend, Browser, Cluster, Combination, storm};
 
 struct Setup {
     cluster: Cluster,
@@ -42,7 +42,7 @@ impl Setup {
     async fn cost(&mut self, path: &str) -> u64 {
         self.redis().reset_command_stats();
         self.browser.get(self.node, path).await.ok();
-        sent_commands(self.redis())
+        self.redis().sent_commands()
     }
 }
 
@@ -101,9 +101,9 @@ async fn ten_thousand_worthless_cookies_cost_nothing(adapter: Adapter) {
     running.join_all().await;
     println!(
         "{adapter:?}: 10,000 worthless cookies: {} command(s)",
-        sent_commands(setup.redis())
+        setup.redis().sent_commands()
     );
-    assert_eq!(sent_commands(setup.redis()), 0);
+    assert_eq!(setup.redis().sent_commands(), 0);
 }
 
 async fn a_burst_on_one_session_costs_fewer_commits_than_requests(adapter: Adapter) {

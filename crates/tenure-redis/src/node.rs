@@ -103,10 +103,10 @@ impl Node {
 
     async fn within_deadline(&self, request: &Request) -> Result<Value, StoreError> {
         let until = Instant::now() + self.limits.deadline;
-        let link = match self.link_in_use() {
-            Some(link) => link,
+        let link = match self.current() {
+            Current::Link(link) => link,
             // Boxed, since it is rare and each call would have room for it.
-            None => timeout_at(until, Box::pin(self.link()))
+            waiting => timeout_at(until, Box::pin(self.resolve(waiting)))
                 .await
                 .unwrap_or_else(|_| Err(no_connection_in_time()))?,
         };
@@ -134,15 +134,13 @@ impl Node {
         Ok(link.send(request).await?)
     }
 
-    fn link_in_use(&self) -> Option<Arc<Link>> {
-        let state = self.state.lock();
-        let link = state.link.as_ref().filter(|link| link.is_usable());
-        link.map(Arc::clone)
-    }
-
     /// The link in use, or the outcome of an attempt to make one.
     async fn link(&self) -> Result<Arc<Link>, StoreError> {
-        let joined = match self.current() {
+        self.resolve(self.current()).await
+    }
+
+    async fn resolve(&self, current: Current) -> Result<Arc<Link>, StoreError> {
+        let joined = match current {
             Current::Link(link) => return Ok(link),
             Current::Begun(attempt) => return self.outcome(attempt).await,
             Current::Joined(attempt) => attempt,

@@ -1,7 +1,7 @@
 //! What is left for Redis to do.
 
 use tenure_testing::RedisServer;
-use tenure_tests::{Browser, sent_commands, storm};
+use tenure_tests::{Browser, storm};
 
 use crate::nodes::{Nodes, figure};
 
@@ -24,7 +24,7 @@ async fn ten_thousand_reads_on_two_nodes_cost_next_to_nothing() {
         }
     }
     println!("after: {:?}", nodes.redis.command_stats());
-    let commands = sent_commands(&nodes.redis);
+    let commands = nodes.redis.sent_commands();
     println!(
         "{READS} reads of {SESSIONS} sessions on 2 nodes: {commands} commands besides heartbeats"
     );
@@ -54,7 +54,7 @@ async fn a_modifying_request_costs_exactly_its_commit() {
         for _ in 0..requests {
             browser.get(nodes.node(0), path).await.ok();
         }
-        let commands = sent_commands(&nodes.redis);
+        let commands = nodes.redis.sent_commands();
         println!("{path}: {commands} commands for {requests} requests");
         assert_eq!(commands, requests, "{path}");
     }

@@ -51,7 +51,7 @@ impl RedisCounts {
                     let Some((command, calls)) = command_calls(name, value) else {
                         continue;
                     };
-                    if scripts == Scripts::Ours && INSIDE_OUR_SCRIPTS.contains(&command) {
+                    if scripts == Scripts::Ours && RedisServer::INSIDE_SCRIPTS.contains(&command) {
                         counts.in_scripts += calls;
                     } else if !ASKED_HERE.contains(&command) {
                         counts.commands += calls;
@@ -103,9 +103,6 @@ fn command_calls<'a>(name: &'a str, value: &str) -> Option<(&'a str, u64)> {
     let (calls, _) = value.strip_prefix("calls=")?.split_once(',')?;
     Some((command, calls.parse().ok()?))
 }
-
-const INSIDE_OUR_SCRIPTS: [&str; 6] =
-    ["set", "getrange", "setrange", "pexpire", "exists", "strlen"];
 
 /// The one command by which this program asks.
 const ASKED_HERE: [&str; 1] = ["info"];
