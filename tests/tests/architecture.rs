@@ -10,7 +10,7 @@
 )]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
     process::Command,
@@ -88,6 +88,62 @@ fn what_is_foreign_to_a_crate_does_not_come_with_its_dependencies_either() {
         }
     }
     check(&violations, "Layers");
+}
+
+/// The layers inside of `tenure-core` point one way too.
+#[test]
+fn rooms_of_core_know_only_the_rooms_below_them() {
+    let metadata = workspace();
+    let core = crates(&metadata).find(|package| package.name == "tenure-core");
+    let source = core.expect("the core").manifest_path.with_file_name("src");
+    let exports = exports(&read(&source.join("lib.rs").into_std_path_buf()));
+    let mut violations = Vec::new();
+    for path in rust_files(source.as_std_path()) {
+        let inside = path.strip_prefix(&source).expect("a file of the core");
+        let room = inside.with_extension("");
+        let room = room.iter().next().and_then(|name| name.to_str());
+        let room = room.expect("a room's name");
+        if DOORS.contains(&room) {
+            continue;
+        }
+        let Some((_, below)) = ROOMS.iter().find(|(name, _)| *name == room) else {
+            violations.push(format!("{room} has no place yet: add it to `ROOMS`"));
+            continue;
+        };
+        for name in names_of_the_crate(&read(&path)) {
+            let to = exports.get(&name).unwrap_or(&name);
+            if to != room && !below.contains(&to.as_str()) {
+                violations.push(format!("{}: {room} → {to} ({name})", inside.display()));
+            }
+        }
+    }
+    check(&violations, "Layers");
+}
+
+#[test]
+fn the_reader_of_sources_finds_what_they_name() {
+    let source = "\
+use crate::{
+    Record, model::{Edits, Name}, changes::SessionError as Refused,
+};
+/// See [`Session`](crate::Session).
+fn f(at: crate::Timestamp) -> crate::store::Load {}
+#[cfg(test)]
+mod tests {
+    use crate::KeyRing;
+}
+";
+    let names = names_of_the_crate(source);
+    assert_eq!(
+        names,
+        ["Record", "Timestamp", "changes", "model", "store"]
+            .map(str::to_owned)
+            .into()
+    );
+    let exports =
+        exports("pub use self::{\n    clock::{Clock, SystemClock},\n    model::Key,\n};\n");
+    assert_eq!(exports["SystemClock"], "clock");
+    assert_eq!(exports["Key"], "model");
 }
 
 #[test]
@@ -280,6 +336,61 @@ fn everything_below(package: &str) -> BTreeSet<String> {
     names
 }
 
+/// The room of each name that a crate's root re-exports from one.
+fn exports(root: &str) -> BTreeMap<String, String> {
+    let start = root.find("pub use self::{").expect("re-exports");
+    let body = &root[start + "pub use self::{".len()..];
+    let mut exports = BTreeMap::new();
+    for item in items(body) {
+        let (room, names) = item.split_once("::").expect("a path");
+        for name in names.split(|char: char| !char.is_alphanumeric() && char != '_') {
+            exports.insert(name.to_owned(), room.trim().to_owned());
+        }
+    }
+    exports
+}
+
+/// The first segments of all paths that begin at the crate's root, besides tests and documentation.
+fn names_of_the_crate(source: &str) -> BTreeSet<String> {
+    let lines = source.lines().take_while(|line| *line != "mod tests {");
+    let code = lines.filter(|line| !line.trim_start().starts_with("//"));
+    let code = code.collect::<Vec<_>>().join("\n");
+    let mut names = BTreeSet::new();
+    for (at, found) in code.match_indices("crate::") {
+        let path = &code[at + found.len()..];
+        let paths = match path.strip_prefix('{') {
+            Some(body) => items(body),
+            None => vec![path],
+        };
+        names.extend(paths.into_iter().map(|path| {
+            let end = path.find(|char: char| !char.is_alphanumeric() && char != '_');
+            path[..end.unwrap_or(path.len())].to_owned()
+        }));
+    }
+    names
+}
+
+/// The items of a list in braces, whose opening one is left out.
+fn items(body: &str) -> Vec<&str> {
+    let (mut items, mut depth, mut start) = (Vec::new(), 0_usize, 0);
+    for (at, char) in body.char_indices() {
+        match char {
+            '{' => depth += 1,
+            ',' | '}' if depth == 0 => {
+                items.push(body[start..at].trim());
+                start = at + 1;
+                if char == '}' {
+                    break;
+                }
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    items.retain(|item| !item.is_empty());
+    items
+}
+
 fn manifests(metadata: &Metadata) -> impl Iterator<Item = (PathBuf, String)> {
     let packages = metadata.workspace_packages().into_iter();
     packages.map(|package| {
@@ -349,6 +460,29 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tenure-tower", &["tenure-core"]),
     ("xtask", &[]),
 ];
+
+/// Each room of `tenure-core`, a folder or a file of its own, and those below it.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("entropy", &[]),
+    ("model", &["clock", "entropy"]),
+    ("cookie", &["clock", "entropy", "model"]),
+    ("store", &["clock", "model"]),
+    ("changes", &["entropy", "model", "store"]),
+    (
+        "manager",
+        &["clock", "entropy", "model", "cookie", "store", "changes"],
+    ),
+    (
+        "session",
+        &[
+            "clock", "entropy", "model", "cookie", "store", "changes", "manager",
+        ],
+    ),
+];
+
+/// The crate's root, and what shows its inside to benchmarks.
+const DOORS: &[&str] = &["lib", "internals"];
 
 /// Names of dependencies, whole or in part (`http` is also `http-body`), that a crate must do without.
 ///

@@ -25,6 +25,7 @@
 //! `session_misused` (a mistake in the program, answered with 500) as errors;
 //! `commit_conflict` for debugging. No event holds an id, a secret, a user's name or a value.
 
+mod changes;
 mod clock;
 mod cookie;
 mod entropy;
@@ -37,6 +38,7 @@ mod session;
 mod store;
 
 pub use self::{
+    changes::{OnConflict, SessionError},
     clock::{Clock, SystemClock, Timestamp},
     cookie::{
         CookieConfig, CookieConfigBuilder, CookieConfigError, KeyError, KeyRing, SameSite,
@@ -52,7 +54,7 @@ pub use self::{
         Lineage, Principal, RECORD_HEADER_BYTES, Record, Relation, Retention, SecretHash,
         SessionId, SessionKey, SessionSecret, Values, Version,
     },
-    session::{OnConflict, Session, SessionData, SessionError, SessionHandle, Stored},
+    session::{Session, SessionData, SessionHandle, Stored},
     store::{
         Commit, Create, Fed, Feed, FeedListener, Freshness, Load, MemoryStore, MemoryStoreBuilder,
         Renewal, SessionStore, StoreError, StoreErrorKind,

@@ -6,8 +6,8 @@ use super::{Core, SessionManager, combine::Terms, line::Lines};
 use crate::{
     Clock, CookieConfig, Entropy, InvalidKey, KeyRing, Lifetimes, OsEntropy, RECORD_HEADER_BYTES,
     SessionKey, SystemClock,
+    changes::{Merges, OnConflict},
     cookie::CookieFinder,
-    session::{Merges, OnConflict},
     store::ErasedStore,
 };
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::OnHistoryLoss;
 use crate::{
     Lifetimes, Record, Relation, Retention, SecretHash, Timestamp, Values, Version,
+    changes::{Changes, Login, Merges, SessionError},
     model::Edits,
-    session::{Changes, Login, Merges, SessionError},
 };
 
 /// What one request wants committed, and what it was based on.
@@ -172,8 +172,8 @@ mod tests {
     use super::*;
     use crate::{
         Lineage, Principal, SessionId,
+        changes::{Seen, Update},
         model::{IntoName, Name},
-        session::{Seen, Update},
     };
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);

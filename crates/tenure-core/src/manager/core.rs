@@ -12,8 +12,8 @@ use super::{combine::Terms, events, line::Lines};
 use crate::{
     Clock, CookieConfig, Create, Entropy, Freshness, Load, Record, Renewal, Retention, SessionId,
     SessionSecret, StoreError, StoreErrorKind, Timestamp,
+    changes::SessionError,
     cookie::{CookieFinder, Token, TokenKeys},
-    session::SessionError,
     store::ErasedStore,
 };
 

@@ -7,7 +7,7 @@
 use std::{error::Error, fmt};
 
 use super::Core;
-use crate::{Expiry, Record, Relation, SessionId, StoreError, session::Changes};
+use crate::{Expiry, Record, Relation, SessionId, StoreError, changes::Changes};
 
 const TARGET: &str = "tenure";
 

@@ -8,7 +8,7 @@ use super::{
     events,
     state::{Standing, State},
 };
-use crate::{Record, SessionSecret, session::SessionError};
+use crate::{Record, SessionSecret, changes::SessionError};
 
 /// What a response needs besides what the application put into it.
 #[derive(Clone, Default)]

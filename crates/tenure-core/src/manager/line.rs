@@ -14,8 +14,8 @@ use super::{
     events,
 };
 use crate::{
-    Commit, Record, SessionId, StoreError, Values, Version, entropy::random, model::BySession,
-    session::SessionError,
+    Commit, Record, SessionId, StoreError, Values, Version, changes::SessionError, entropy::random,
+    model::BySession,
 };
 
 /// The sessions that are being committed to right now.

@@ -17,15 +17,12 @@ pub use self::{
     finish::Finish,
 };
 pub(crate) use self::{core::Core, visit::Visit};
-use crate::{
-    KeyRing, SessionStore,
-    session::{SessionError, SessionHandle},
-};
+use crate::{KeyRing, SessionStore, changes::SessionError};
 
 /// Opens, loads and commits sessions. One per application; clones share everything.
 ///
 /// An adapter needs two calls per request: [`open`](Self::open) before the application's code runs and
-/// [`SessionHandle::finish`] when the response's head is about to leave.
+/// [`SessionHandle::finish`](crate::SessionHandle::finish) when the response's head is about to leave.
 ///
 /// ```
 /// use tenure_core::{KeyRing, MemoryStore, SessionManager};
@@ -52,16 +49,6 @@ impl SessionManager {
     /// Begins a manager of the sessions in `store`, whose cookies are signed with `keys`.
     pub fn builder(store: impl SessionStore, keys: KeyRing) -> SessionManagerBuilder {
         SessionManagerBuilder::new(Box::new(store), keys)
-    }
-
-    /// Takes a request in. `cookie_fields` are the values of its `Cookie` header fields.
-    ///
-    /// Nothing is verified or loaded before somebody asks for the session.
-    pub fn open<F>(&self, cookie_fields: impl IntoIterator<Item = F>) -> SessionHandle
-    where
-        F: AsRef<[u8]>,
-    {
-        SessionHandle::new(Visit::open(self.clone(), cookie_fields))
     }
 
     /// Refuses a value that would not fit into a session by itself, when it is written rather than

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Clock, Entropy, Record, SessionId, SessionSecret, Timestamp,
-    session::{Changes, Draft, SessionError},
+    changes::{Changes, Draft, SessionError},
 };
 
 /// The session as the request sees it.

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     Create, Freshness, Lineage, Load, Record, SessionId, SessionSecret, Version,
+    changes::{Changes, SessionError},
     cookie::{RawToken, Sought},
     entropy::random,
-    session::{Changes, SessionError},
 };
 
 /// A request and what it has to do with its session.

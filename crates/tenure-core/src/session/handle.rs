@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
-use super::{Session, SessionError};
-use crate::{Finish, manager::Visit};
+use super::Session;
+use crate::{Finish, SessionError, SessionManager, manager::Visit};
 
 /// A request's session, not loaded yet.
 ///
@@ -12,13 +12,21 @@ pub struct SessionHandle {
     visit: Arc<Visit>,
 }
 
-impl SessionHandle {
-    pub(crate) fn new(visit: Visit) -> Self {
-        Self {
-            visit: Arc::new(visit),
+impl SessionManager {
+    /// Takes a request in. `cookie_fields` are the values of its `Cookie` header fields.
+    ///
+    /// Nothing is verified or loaded before somebody asks for the session.
+    pub fn open<F>(&self, cookie_fields: impl IntoIterator<Item = F>) -> SessionHandle
+    where
+        F: AsRef<[u8]>,
+    {
+        SessionHandle {
+            visit: Arc::new(Visit::open(self.clone(), cookie_fields)),
         }
     }
+}
 
+impl SessionHandle {
     /// The session, loaded at the first call of the request.
     ///
     /// A visitor without a session gets an empty one, which is stored as soon as something is

@@ -1,34 +1,19 @@
 //! What handlers work with.
 
-mod changes;
-mod codec;
 mod data;
-mod draft;
-mod error;
 mod handle;
-mod merges;
 mod stored;
 
 use std::{fmt, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-#[cfg(test)]
-pub(crate) use self::changes::Seen;
-pub(crate) use self::{
-    changes::{Changes, Login, Update},
-    draft::Draft,
-    merges::Merges,
-};
-pub use self::{
-    data::SessionData, error::SessionError, handle::SessionHandle, merges::OnConflict,
-    stored::Stored,
-};
+pub use self::{data::SessionData, handle::SessionHandle, stored::Stored};
 use crate::{
-    AnyKey, Principal, Retention, SessionId, SessionKey, Version,
+    AnyKey, Principal, Retention, SessionError, SessionId, SessionKey, Version,
+    changes::{Login, Update, decode, decode_optional, encode},
     manager::Visit,
     model::Name,
-    session::codec::{decode, decode_optional, encode},
 };
 
 /// A visitor's session, loaded.

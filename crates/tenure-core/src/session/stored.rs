@@ -1,6 +1,7 @@
 use std::ops::Deref;
 
-use super::{Session, SessionData, SessionError};
+use super::{Session, SessionData};
+use crate::SessionError;
 
 /// One struct that a session keeps under one key: what the adapters' typed extractors are made of.
 #[derive(Clone, Debug)]

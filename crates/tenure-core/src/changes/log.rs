@@ -132,8 +132,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        changes::codec::{decode_optional, encode},
         model::IntoName,
-        session::codec::{decode_optional, encode},
     };
 
     fn name(text: &str) -> Name {

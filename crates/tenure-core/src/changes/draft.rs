@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Merges, SessionError,
-    changes::{Changes, Login, Seen, Update},
+    log::{Changes, Login, Seen, Update},
 };
 use crate::{
     Values,
