@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use tenure_core::{
-    Clock, Commit, Create, Freshness, Load, Record, Renewal, SessionId, SessionStore, StoreError,
-    SystemClock, Timestamp, Version,
+    Clock, Commit, Create, Delete, Freshness, Load, Record, Renewal, SecretHash, SessionId,
+    SessionStore, StoreError, SystemClock, Timestamp, Version,
 };
 use tenure_testing::records;
 
@@ -46,15 +46,15 @@ impl SessionStore for OneRecord {
         Ok(Create::Created)
     }
 
-    async fn commit(&self, _: Version, record: Record) -> Result<Commit, StoreError> {
-        Ok(Commit::Stored(record.version()))
+    async fn commit(&self, _: Version, _: Record) -> Result<Commit, StoreError> {
+        Ok(Commit::Stored)
     }
 
     async fn renew(&self, id: SessionId, _: Timestamp) -> Result<Renewal, StoreError> {
         Ok(Renewal::Renewed(self.decode(id).version()))
     }
 
-    async fn delete(&self, _: SessionId) -> Result<(), StoreError> {
-        Ok(())
+    async fn delete(&self, _: SessionId, _: SecretHash) -> Result<Delete, StoreError> {
+        Ok(Delete::Deleted)
     }
 }

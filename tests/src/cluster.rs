@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tenure_core::{
-    CookieConfig, Create, Freshness, KeyRing, Load, MemoryStore, Record, SessionId, SessionManager,
-    SessionManagerBuilder, SessionStore,
+    CookieConfig, Create, Delete, Freshness, KeyRing, Load, MemoryStore, Record, SessionId,
+    SessionManager, SessionManagerBuilder, SessionStore,
 };
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
@@ -124,8 +124,11 @@ impl Cluster {
     ///
     /// If the store fails.
     pub async fn forget(&self, id: SessionId) {
-        let store = self.gates(0).inner();
-        store.delete(id).await.expect("a deletion");
+        if let Some(record) = self.record(id).await {
+            let store = self.gates(0).inner();
+            let deletion = store.delete(id, record.secret_hash()).await;
+            assert_eq!(deletion.expect("a deletion"), Delete::Deleted);
+        }
         self.catch_up().await;
     }
 

@@ -1,8 +1,8 @@
 //! Any store, so that the doubles around it have one type.
 
 use tenure_core::{
-    Commit, Create, Freshness, Load, MemoryStore, Record, Renewal, SessionId, SessionStore,
-    StoreError, Timestamp, Version,
+    Commit, Create, Delete, Freshness, Load, MemoryStore, Record, Renewal, SecretHash, SessionId,
+    SessionStore, StoreError, Timestamp, Version, VersionUse,
 };
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
@@ -56,11 +56,19 @@ impl SessionStore for AnyStore {
         }
     }
 
-    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
         match self {
-            Self::Memory(store) => store.delete(id).await,
-            Self::Redis(store) => store.delete(id).await,
-            Self::NearCache(store) => store.delete(id).await,
+            Self::Memory(store) => store.delete(id, secret).await,
+            Self::Redis(store) => store.delete(id, secret).await,
+            Self::NearCache(store) => store.delete(id, secret).await,
+        }
+    }
+
+    fn version_use(&self) -> VersionUse {
+        match self {
+            Self::Memory(store) => store.version_use(),
+            Self::Redis(store) => store.version_use(),
+            Self::NearCache(store) => store.version_use(),
         }
     }
 }

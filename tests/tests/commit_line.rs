@@ -237,7 +237,7 @@ async fn an_update_that_panics_on_a_newer_value_fails_its_own_request_only() {
     succeed([head, last]).await;
     assert!(matches!(
         fragile.await.unwrap(),
-        Some(SessionError::UpdatePanicked { .. })
+        Some(SessionError::ReplayPanicked { .. })
     ));
     assert_eq!(count(&visitor).await, 2);
 }

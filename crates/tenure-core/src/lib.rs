@@ -56,7 +56,7 @@ pub use self::{
     },
     session::{Session, SessionData, SessionHandle, Stored},
     store::{
-        Commit, Create, Fed, Feed, FeedListener, Freshness, Load, MemoryStore, MemoryStoreBuilder,
-        Renewal, SessionStore, StoreError, StoreErrorKind,
+        Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, MemoryStore,
+        MemoryStoreBuilder, Renewal, SessionStore, StoreError, StoreErrorKind, VersionUse,
     },
 };

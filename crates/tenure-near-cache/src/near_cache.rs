@@ -2,8 +2,8 @@ use std::{fmt, sync::Arc};
 
 use futures_util::FutureExt;
 use tenure_core::{
-    Commit, Create, Freshness, Load, Record, Relation, Renewal, SessionId, SessionStore,
-    StoreError, Timestamp, Version,
+    Commit, Create, Delete, Freshness, Load, Record, Relation, Renewal, SecretHash, SessionId,
+    SessionStore, StoreError, Timestamp, Version, VersionUse,
 };
 
 use crate::{
@@ -121,12 +121,10 @@ impl<S: SessionStore> SessionStore for NearCache<S> {
         let ticket = self.shelf.write(record.id());
         let outcome = self.store.commit(expected, record.clone()).await?;
         match &outcome {
-            Commit::Stored(version) if *version == record.version() => {
-                ticket.keep(Answer::Live(record));
+            Commit::Stored => ticket.keep(Answer::Live(record)),
+            Commit::Overtaken(current) | Commit::Conflict(current) => {
+                ticket.keep_read(Answer::Live(current.clone()));
             }
-            // An earlier attempt had happened, and others have built on it.
-            Commit::Stored(_) => drop(ticket),
-            Commit::Conflict(current) => ticket.keep_read(Answer::Live(current.clone())),
             Commit::Gone => ticket.spoil(),
         }
         Ok(outcome)
@@ -144,11 +142,19 @@ impl<S: SessionStore> SessionStore for NearCache<S> {
         Ok(outcome)
     }
 
-    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
         let ticket = self.shelf.write(id);
-        self.store.delete(id).await?;
-        ticket.keep(Answer::Deleted);
-        Ok(())
+        let outcome = self.store.delete(id, secret).await?;
+        match outcome {
+            Delete::Deleted | Delete::Absent => ticket.keep(Answer::Deleted),
+            // Whoever replaced the secret has changed the session.
+            Delete::Superseded => ticket.spoil(),
+        }
+        Ok(outcome)
+    }
+
+    fn version_use(&self) -> VersionUse {
+        VersionUse::Floor
     }
 }
 

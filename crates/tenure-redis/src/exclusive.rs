@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use redis::{Client, RedisError, aio::MultiplexedConnection};
-use tenure_core::{StoreError, StoreErrorKind};
+use tenure_core::{Delete, StoreError, StoreErrorKind};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     RedisConfigError,
-    error::{Failure, no_connection_in_time, unconnected},
+    error::{Failure, no_connection_in_time, unconnected, unexpected_reply},
     link::driver_config,
+    script::Request,
+    store::deletion,
 };
 
 /// Connections that are lent to one call at a time, and are made when they are first needed.
@@ -44,17 +46,17 @@ impl Exclusive {
         })
     }
 
-    /// Deletes a key and waits until enough replicas have confirmed it.
+    /// Makes a deletion, which is of this key, and waits until enough replicas have confirmed it.
     ///
     /// If the connection breaks before the answer comes, all of it is done once more.
     ///
     /// # Cancellation
     ///
     /// Dropping the future closes the connection, which may still be waiting. The key may be deleted.
-    pub(crate) async fn delete(&self, key: &str) -> Result<(), StoreError> {
+    pub(crate) async fn delete(&self, key: &str, request: &Request) -> Result<Delete, StoreError> {
         let until = Instant::now() + self.deadline;
         let mut progress = Progress::Nothing;
-        let deletion = self.delete_without_limit(key, until, &mut progress);
+        let deletion = self.delete_without_limit(key, request, until, &mut progress);
         match (timeout_at(until, deletion).await, progress) {
             (Ok(outcome), _) => outcome,
             (Err(_), Progress::Nothing) => Err(no_connection_in_time()),
@@ -66,16 +68,22 @@ impl Exclusive {
     async fn delete_without_limit(
         &self,
         key: &str,
+        request: &Request,
         until: Instant,
         progress: &mut Progress,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Delete, StoreError> {
         let connection = self.borrow().await?;
-        match self.delete_on(connection, key, until, progress).await {
+        match self
+            .delete_on(connection, key, request, until, progress)
+            .await
+        {
             Err(Failure::Broken(error)) => {
                 tracing::debug!(%error, "the connection to Redis broke; deleting again");
                 let again = async {
                     let connection = self.borrow().await?;
-                    Ok(self.delete_on(connection, key, until, progress).await?)
+                    Ok(self
+                        .delete_on(connection, key, request, until, progress)
+                        .await?)
                 };
                 again.await.map_err(|error: StoreError| match error.kind() {
                     StoreErrorKind::NotReplicated => error,
@@ -101,14 +109,20 @@ impl Exclusive {
         &self,
         mut borrowed: Borrowed,
         key: &str,
+        request: &Request,
         until: Instant,
         progress: &mut Progress,
-    ) -> Result<(), Failure> {
+    ) -> Result<Delete, Failure> {
         let connection = &mut borrowed.connection;
         *progress = (*progress).max(Progress::Sent);
-        let removed: u32 = redis::cmd("DEL").arg(key).query_async(connection).await?;
+        let reply = request.send(connection).await?;
+        let outcome = deletion(&reply).ok_or_else(|| Failure::Answered(unexpected_reply()))?;
+        if outcome == Delete::Superseded {
+            borrowed.give_back();
+            return Ok(outcome);
+        }
         *progress = Progress::Deleted;
-        if removed == 0 {
+        if outcome == Delete::Absent {
             // An earlier deletion may have removed the key on the primary without being confirmed,
             // as when the caller tries again after `NotReplicated`. Since Redis 7.2, `WAIT` waits for
             // the connection's last *write*, and this deletion wrote nothing. So write something: the
@@ -135,7 +149,7 @@ impl Exclusive {
                 found,
             )));
         }
-        Ok(())
+        Ok(outcome)
     }
 }
 

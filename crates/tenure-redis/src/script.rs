@@ -96,6 +96,13 @@ pub(crate) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
+pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/record.lua"),
+        include_str!("scripts/delete.lua")
+    ))
+});
+
 #[cfg(test)]
 mod tests {
     use tenure_core::RECORD_HEADER_BYTES;
@@ -107,7 +114,7 @@ mod tests {
         let bytes = RECORD_HEADER_BYTES;
         let constant = format!("local HEADER_BYTES = {bytes}\n");
         let reading = format!("call('GETRANGE', key, '0', '{bytes}')\n");
-        for script in [&CREATE, &COMMIT, &RENEW] {
+        for script in [&CREATE, &COMMIT, &RENEW, &DELETE] {
             assert!(script.source.contains(&constant));
             assert!(script.source.contains(&reading));
         }

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use redis::Value;
 use tenure_core::{
-    Clock, Commit, Create, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
-    SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
+    Clock, Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SecretHash,
+    SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
 };
 
 use crate::{
@@ -154,13 +154,15 @@ impl SessionStore for RedisStore {
         );
         match self.shared.node.call(&request).await? {
             Value::Nil => Ok(Commit::Gone),
-            Value::BulkString(reply) => match version_from(&reply) {
-                Some(version) => Ok(Commit::Stored(version)),
-                None => {
-                    let current = self.decode(record.id(), reply)?;
-                    Ok(Commit::Conflict(current))
-                }
-            },
+            Value::Int(1) => Ok(Commit::Stored),
+            Value::BulkString(reply) => {
+                let current = self.decode(record.id(), reply)?;
+                Ok(if current.lineage().contains(record.version()) {
+                    Commit::Overtaken(current)
+                } else {
+                    Commit::Conflict(current)
+                })
+            }
             _ => Err(unexpected_reply()),
         }
     }
@@ -184,19 +186,15 @@ impl SessionStore for RedisStore {
         }
     }
 
-    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
         let key = self.key(id);
+        let request = Request::script(&script::DELETE, &key, &[secret.as_bytes()]);
         if let Some(exclusive) = &self.shared.exclusive {
             // Boxed, since it may connect, and others than those who asked for it need no room for that.
-            return Box::pin(exclusive.delete(&key)).await;
+            return Box::pin(exclusive.delete(&key, &request)).await;
         }
-        // Not UNLINK: it frees memory on another thread, which pays only for values of many parts.
-        let mut del = redis::cmd("DEL");
-        del.arg(key);
-        match self.shared.node.call(&Request::command(del)).await? {
-            Value::Int(_) => Ok(()),
-            _ => Err(unexpected_reply()),
-        }
+        let reply = self.shared.node.call(&request).await?;
+        deletion(&reply).ok_or_else(unexpected_reply)
     }
 
     /// A handle with a connection of its own, so that what other handles of this process write is
@@ -257,6 +255,16 @@ impl RedisStore {
 fn ttl_millis(lease_end: Timestamp, now: Timestamp) -> String {
     let left = lease_end.since(now).as_millis();
     left.clamp(5000, 1 << 52).to_string()
+}
+
+/// What the deletion's script says.
+pub(crate) fn deletion(reply: &Value) -> Option<Delete> {
+    match reply {
+        Value::Int(1) => Some(Delete::Deleted),
+        Value::Int(0) => Some(Delete::Absent),
+        Value::Int(-1) => Some(Delete::Superseded),
+        _ => None,
+    }
 }
 
 fn time_bytes(time: Timestamp) -> [u8; 8] {

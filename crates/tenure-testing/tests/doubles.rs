@@ -13,8 +13,8 @@ use std::{
 };
 
 use tenure_core::{
-    Clock, Commit, Create, Freshness, Load, MemoryStore, Record, Renewal, SessionStore,
-    StoreErrorKind,
+    Clock, Commit, Create, Delete, Freshness, Load, MemoryStore, Record, Renewal, SecretHash,
+    SessionStore, StoreErrorKind,
 };
 use tenure_testing::{
     FaultyStore, Fixture, ManualClock, Moment, Outcome, Planted, SlowStore, SpyStore, Verb,
@@ -53,7 +53,7 @@ async fn a_spy_writes_every_outcome_down() {
     let _ = store.renew(id, later).await.unwrap();
     clock.set(later);
     let _ = store.load(id, Freshness::Latest).await.unwrap();
-    store.delete(id).await.unwrap();
+    let _ = store.delete(id, record.secret_hash()).await.unwrap();
     let _ = store.renew(id, later).await.unwrap();
     let _ = store.commit(version, next.clone()).await.unwrap();
 
@@ -68,7 +68,8 @@ async fn a_spy_writes_every_outcome_down() {
             (Verb::Commit, Outcome::Conflict),
             (Verb::Renew, Outcome::Renewed),
             (Verb::Load, Outcome::Expired),
-            (Verb::Delete, Outcome::Deleted),
+            // The memory store has collected it.
+            (Verb::Delete, Outcome::Absent),
             (Verb::Renew, Outcome::Gone),
             (Verb::Commit, Outcome::Gone),
         ]
@@ -81,6 +82,36 @@ async fn a_spy_writes_every_outcome_down() {
     assert_eq!((log.count(Verb::Load), log.len()), (3, 11));
     log.clear();
     assert!(log.is_empty());
+}
+
+#[tokio::test]
+async fn a_spy_tells_what_was_overtaken_and_what_was_superseded() {
+    let store = SpyStore::new(MemoryStore::new());
+    let log = store.log();
+    let first = live(&store).await;
+    let second = records::successor(&first);
+    let third = records::successor(&second);
+    for (base, next) in [(&first, &second), (&second, &third), (&first, &second)] {
+        let _ = store.commit(base.version(), next.clone()).await.unwrap();
+    }
+    for secret in [NOBODY, first.secret_hash()] {
+        let _ = store.delete(first.id(), secret).await.unwrap();
+    }
+    let outcomes = log
+        .outcomes()
+        .into_iter()
+        .skip(1)
+        .map(|(_, outcome)| outcome);
+    assert_eq!(
+        outcomes.collect::<Vec<_>>(),
+        [
+            Outcome::Stored,
+            Outcome::Stored,
+            Outcome::Overtaken,
+            Outcome::Superseded,
+            Outcome::Deleted
+        ]
+    );
 }
 
 #[tokio::test]
@@ -105,14 +136,14 @@ async fn a_spy_tells_dropped_calls_from_pending_ones() {
     let store = SpyStore::new(slow.clone());
     let gate = slow.hold(Verb::Delete, Moment::BeforeCall);
     {
-        let mut call = pin!(store.delete(records::random_id()));
+        let mut call = pin!(store.delete(records::random_id(), NOBODY));
         poll_once(call.as_mut()).await;
         assert_eq!(store.log().outcomes(), [(Verb::Delete, Outcome::Pending)]);
     }
     assert_eq!(store.log().outcomes(), [(Verb::Delete, Outcome::Dropped)]);
 
     // A call from before a clearing leaves the entries from after it alone.
-    let mut call = pin!(store.delete(records::random_id()));
+    let mut call = pin!(store.delete(records::random_id(), NOBODY));
     poll_once(call.as_mut()).await;
     store.log().clear();
     let _ = store
@@ -146,7 +177,7 @@ async fn a_fault_before_the_call_leaves_the_store_untouched() {
         assert_eq!(loaded(&store, &record).await, record);
     }
     let outcome = store.commit(record.version(), next.clone()).await.unwrap();
-    assert_eq!(outcome, Commit::Stored(next.version()));
+    assert_eq!(outcome, Commit::Stored);
     let failed = Outcome::Failed(StoreErrorKind::Unavailable);
     assert!(store.log().outcomes().contains(&(Verb::Commit, failed)));
 }
@@ -170,7 +201,10 @@ async fn a_fault_after_the_call_hides_what_has_happened() {
         Moment::AfterCall,
         StoreErrorKind::Interrupted,
     );
-    store.delete(record.id()).await.unwrap_err();
+    store
+        .delete(record.id(), record.secret_hash())
+        .await
+        .unwrap_err();
     let outcome = store.load(record.id(), Freshness::Latest).await.unwrap();
     assert_eq!(outcome, Load::Absent);
 }
@@ -206,8 +240,8 @@ async fn a_gate_holds_calls_on_the_side_that_it_says() {
         let record = live(&store).await;
         let gate = store.hold(Verb::Delete, moment);
         let deleting = tokio::spawn({
-            let (store, id) = (store.clone(), record.id());
-            async move { store.delete(id).await }
+            let (store, record) = (store.clone(), record.clone());
+            async move { store.delete(record.id(), record.secret_hash()).await }
         });
         gate.arrivals(1).await;
         let meanwhile = store.load(record.id(), Freshness::Latest).await.unwrap();
@@ -219,7 +253,7 @@ async fn a_gate_holds_calls_on_the_side_that_it_says() {
         );
         assert!(!deleting.is_finished());
         gate.open();
-        deleting.await.unwrap().unwrap();
+        assert_eq!(deleting.await.unwrap().unwrap(), Delete::Deleted);
         let after = store.load(record.id(), Freshness::Latest).await.unwrap();
         assert_eq!(after, Load::Absent);
     }
@@ -263,7 +297,7 @@ async fn a_second_gate_takes_the_place_of_the_first() {
     let first = store.hold(Verb::Delete, Moment::BeforeCall);
     let delete = || {
         let store = store.clone();
-        tokio::spawn(async move { store.delete(records::random_id()).await })
+        tokio::spawn(async move { store.delete(records::random_id(), NOBODY).await })
     };
     let early = delete();
     first.arrivals(1).await;
@@ -339,3 +373,5 @@ impl Fixture for Doubles {
 }
 
 const MAX_RECORD_BYTES: usize = 64 << 10;
+
+const NOBODY: SecretHash = SecretHash::from_bytes([0; 32]);

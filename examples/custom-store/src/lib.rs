@@ -13,13 +13,17 @@
 //!
 //! `tests/conformance.rs` has the one line that checks all of it.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tenure_core::{
-    Clock, Commit, Create, Freshness, Load, Record, Renewal, SessionId, SessionStore, StoreError,
-    StoreErrorKind, SystemClock, Timestamp, Version,
+    Clock, Commit, Create, Delete, Freshness, Load, Record, Renewal, SecretHash, SessionId,
+    SessionStore, StoreError, StoreErrorKind, SystemClock, Timestamp, Version,
 };
 
 /// What stands for the database: bytes under keys. Clones share it.
@@ -78,18 +82,13 @@ impl SessionStore for TableStore {
     async fn create(&self, record: Record) -> Result<Create, StoreError> {
         let encoded = encode(&record)?;
         let mut table = self.table.lock();
-        if let Some(stored) = table.get(&record.id()) {
-            let stored = decode(record.id(), stored.clone())?;
-            // Nobody else can have drawn this tag: it is this creation, whose answer was lost.
-            let is_retry = stored.lineage().contains(record.version());
-            return Ok(if is_retry {
+        Ok(match table.entry(record.id()) {
+            Entry::Occupied(_) => Create::Exists,
+            Entry::Vacant(free) => {
+                free.insert(encoded);
                 Create::Created
-            } else {
-                Create::Exists
-            });
-        }
-        table.insert(record.id(), encoded);
-        Ok(Create::Created)
+            }
+        })
     }
 
     async fn commit(&self, expected: Version, record: Record) -> Result<Commit, StoreError> {
@@ -99,14 +98,18 @@ impl SessionStore for TableStore {
         let Some(stored) = live(&table, record.id(), self.clock.now())? else {
             return Ok(Commit::Gone);
         };
+        if stored.version() == record.version() {
+            return Ok(Commit::Stored);
+        }
+        // Nobody else can have drawn this tag: it is this commit, whose answer was lost.
         if stored.lineage().contains(record.version()) {
-            return Ok(Commit::Stored(stored.version()));
+            return Ok(Commit::Overtaken(stored));
         }
         if stored.version() != expected {
             return Ok(Commit::Conflict(stored));
         }
         table.insert(record.id(), encoded);
-        Ok(Commit::Stored(record.version()))
+        Ok(Commit::Stored)
     }
 
     async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
@@ -121,9 +124,17 @@ impl SessionStore for TableStore {
         Ok(Renewal::Renewed(stored.version()))
     }
 
-    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
-        self.table.lock().remove(&id);
-        Ok(())
+    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
+        let mut table = self.table.lock();
+        let Some(stored) = table.get(&id) else {
+            return Ok(Delete::Absent);
+        };
+        // Not by way of `decode`: a session whose record is damaged can still be logged out.
+        if Record::stored_secret(stored).is_some_and(|stored| stored != secret) {
+            return Ok(Delete::Superseded);
+        }
+        table.remove(&id);
+        Ok(Delete::Deleted)
     }
 }
 

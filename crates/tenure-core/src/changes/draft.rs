@@ -16,12 +16,18 @@ use crate::{
 /// A request's uncommitted changes, and what it has read.
 #[derive(Default)]
 pub(crate) struct Draft {
-    /// The values below the changes.
+    /// The stored values below the changes.
     base: Values,
+    /// What the request's last commit made of its values where others, in the same commit, have made
+    /// something else of them since: a request sees its own increment, and not the next one's.
+    own: Edits,
     changes: Changes,
-    /// What `changes` come to on `base`.
+    /// What `changes` come to on what is below them.
     edits: Edits,
-    /// Stored values that the request has read, as it saw them.
+    /// Whether they come to something else there, since they could not be replayed.
+    is_outdated: bool,
+    /// Values that the request has read, as it saw them when it last looked. A commit does not move them:
+    /// whoever replaces a value on the strength of an older one has a conflict.
     reads: Vec<(Name, Option<Bytes>)>,
 }
 
@@ -41,6 +47,11 @@ impl Draft {
         self.changes.login.as_ref()
     }
 
+    /// Whether the request sees exactly what is stored, with its changes on top.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.own.entries.is_empty() && !self.is_outdated
+    }
+
     /// Reads a value and remembers having read it, if it is a stored one and not the request's own.
     pub(crate) fn read(&mut self, name: &Name) -> Option<Bytes> {
         let value = self.peek(name);
@@ -55,17 +66,27 @@ impl Draft {
 
     /// Reads a value whose content will not influence the request.
     pub(crate) fn peek(&self, name: &Name) -> Option<Bytes> {
-        self.edits.get(&self.base, name)
+        match self.edits.entries.get(name) {
+            Some(edited) => edited.clone(),
+            None if self.edits.cleared => None,
+            None => self.own.get(&self.base, name),
+        }
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
-        let view = self.base.with(&self.edits);
+        let view = self.below().with(&self.edits);
         view.iter().map(|(name, _)| name.to_owned()).collect()
     }
 
+    /// Puts a value in place, or removes it. What was there already, as the request has seen, needs no
+    /// commit.
     pub(crate) fn put(&mut self, name: Name, value: Option<Bytes>) {
         let read = self.reads.iter().find(|(read, _)| *read == name);
         let seen = read.map_or(Seen::Nothing, |(_, seen)| Seen::Stored(seen.clone()));
+        let is_there = matches!(&seen, Seen::Stored(seen) if *seen == value);
+        if is_there && !self.is_own(&name) && self.peek(&name) == value {
+            return;
+        }
         self.changes.put(name.clone(), value.clone(), seen);
         self.edits.set(name, value);
     }
@@ -86,7 +107,11 @@ impl Draft {
         true
     }
 
+    /// Removes all values, of which there may be none.
     pub(crate) fn clear(&mut self) {
+        if self.changes.len() == 0 && self.below().is_empty() {
+            return;
+        }
         self.changes.clear();
         self.edits.clear();
     }
@@ -102,31 +127,95 @@ impl Draft {
 
     /// Takes the changes out, leaving what was below them.
     pub(crate) fn take(&mut self) -> (Changes, Edits) {
+        self.is_outdated = false;
         (
             std::mem::take(&mut self.changes),
             std::mem::take(&mut self.edits),
         )
     }
 
-    /// Puts the draft onto values that are known to contain what this request has committed, so that
-    /// what it wrote itself does not count as a change by others.
-    pub(crate) fn settle(&mut self, base: Values) -> Result<(), SessionError> {
-        for (name, seen) in &mut self.reads {
-            *seen = base.get(name.as_str());
-        }
-        self.rebase(base)
+    /// What has to be replayed to put the draft onto other values, with [`put_onto`](Self::put_onto).
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
     }
 
-    /// Puts the draft onto newer values.
-    pub(crate) fn rebase(&mut self, base: Values) -> Result<(), SessionError> {
-        // Conflicts are judged when the changes are committed; here the newer value is only shown.
-        self.edits = self.changes.replay(&base, &Merges::last_commit_wins())?;
-        self.base = base;
-        Ok(())
+    /// Puts the draft onto newer values, on which its changes come to `edits`, if they can be replayed there.
+    /// Refuses if there are other changes by now than those that were replayed.
+    pub(crate) fn put_onto(
+        &mut self,
+        below: &Below,
+        replayed: &Changes,
+        edits: Option<Edits>,
+    ) -> bool {
+        if self.changes.len() != replayed.len() {
+            return false;
+        }
+        self.put_unseen(below);
+        if let Some(edits) = edits {
+            self.edits = edits;
+            self.is_outdated = false;
+        }
+        true
+    }
+
+    /// Puts the draft onto newer values without showing what its changes come to there.
+    pub(crate) fn put_unseen(&mut self, below: &Below) {
+        // What the request wrote itself does not count as a change by others.
+        for (name, seen) in &mut self.reads {
+            match below.committed.entries.get(name) {
+                Some(value) => seen.clone_from(value),
+                None if below.committed.cleared => *seen = None,
+                None => {}
+            }
+        }
+        self.base = below.base.clone();
+        self.own = below.own();
+        self.is_outdated = true;
+    }
+
+    fn below(&self) -> Values {
+        if self.own.entries.is_empty() {
+            self.base.clone()
+        } else {
+            self.base.with(&self.own)
+        }
     }
 
     fn is_own(&self, name: &Name) -> bool {
         self.edits.cleared || self.edits.entries.contains_key(name)
+    }
+}
+
+/// Newer values to put a draft onto.
+#[derive(Debug)]
+pub(crate) struct Below {
+    /// What is stored.
+    pub(crate) base: Values,
+    /// What this request has committed, if it is a commit that this is about.
+    pub(crate) committed: Edits,
+}
+
+impl Below {
+    /// What changes that are not committed yet come to on these values.
+    pub(crate) fn replay(&self, changes: &Changes) -> Result<Edits, SessionError> {
+        // Conflicts are judged when the changes are committed; here the newer values are only shown.
+        let merges = Merges::last_commit_wins();
+        let own = self.own();
+        if own.entries.is_empty() {
+            return changes.replay(&self.base, &merges);
+        }
+        changes.replay(&self.base.with(&own), &merges)
+    }
+
+    fn own(&self) -> Edits {
+        let entries = self.committed.entries.iter();
+        let differing = entries.filter(|(name, value)| self.base.get(name.as_str()) != **value);
+        Edits {
+            cleared: false,
+            entries: differing
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        }
     }
 }
 

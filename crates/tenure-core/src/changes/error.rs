@@ -59,10 +59,18 @@ pub enum SessionError {
         /// What does not fit, without anything of the value.
         reason: String,
     },
-    /// An update's closure panicked when it was replayed on a newer value. Nothing was written. 500.
-    #[error("the update of the session value {key:?} panicked on a newer value")]
+    /// An update's closure or a merge panicked when it was run on a newer value. Nothing was written. 500.
+    #[error("the update or merge of the session value {key:?} panicked on a newer value")]
     #[non_exhaustive]
-    UpdatePanicked {
+    ReplayPanicked {
+        /// The value's name.
+        key: String,
+    },
+    /// An update's closure changes the very session that it computes a value for, so that it would never
+    /// come to an end. 500.
+    #[error("the update of the session value {key:?} changes its own session")]
+    #[non_exhaustive]
+    UpdateRecursed {
         /// The value's name.
         key: String,
     },
@@ -107,7 +115,8 @@ impl SessionError {
             Self::Store(_) | Self::Contended { .. } | Self::IdCollision | Self::Entropy(_) => 503,
             Self::Encode { .. }
             | Self::Decode { .. }
-            | Self::UpdatePanicked { .. }
+            | Self::ReplayPanicked { .. }
+            | Self::UpdateRecursed { .. }
             | Self::Key(_)
             | Self::Principal(_)
             | Self::TooLarge { .. }

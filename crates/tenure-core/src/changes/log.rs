@@ -1,14 +1,10 @@
 //! What a request did to its session, in a form that can be done again on a newer state.
 
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Merges, SessionError};
+use super::{Merges, SessionError, guarded};
 use crate::{
     Principal, Retention, Values,
     model::{Edits, Name},
@@ -64,6 +60,11 @@ impl Changes {
         self.log.is_empty() && self.login.is_none() && !self.rotates
     }
 
+    /// How many changes of values there are.
+    pub(super) const fn len(&self) -> usize {
+        self.log.len()
+    }
+
     pub(crate) fn put(&mut self, name: Name, value: Option<Bytes>, seen: Seen) {
         self.log.push(Change::Put { name, value, seen });
     }
@@ -80,13 +81,16 @@ impl Changes {
     ///
     /// Fails with a conflict if a value that the request had read before replacing it is another one
     /// in `stored`, and no merge settles it; `merges` also says whether the later commit just wins.
+    ///
+    /// Runs code of the application, so no lock is held that a session would take.
     pub(crate) fn replay(&self, stored: &Values, merges: &Merges) -> Result<Edits, SessionError> {
         let mut edits = Edits::default();
         for change in &self.log {
             match change {
                 Change::Clear => edits.clear(),
                 Change::Update { name, apply } => {
-                    let value = replay_update(name, &**apply, edits.get(stored, name).as_deref())?;
+                    let old = edits.get(stored, name);
+                    let value = guarded(name, || apply(old.as_deref()))?;
                     edits.set(name.clone(), Some(value));
                 }
                 Change::Put { name, value, seen } => {
@@ -103,16 +107,6 @@ impl Changes {
         }
         Ok(edits)
     }
-}
-
-/// A closure runs again for whoever commits at that moment, which may be another request's task: its
-/// panic must fail its own request and not that one.
-fn replay_update(name: &Name, apply: &Update, value: Option<&[u8]>) -> Result<Bytes, SessionError> {
-    catch_unwind(AssertUnwindSafe(|| apply(value))).unwrap_or_else(|_| {
-        Err(SessionError::UpdatePanicked {
-            key: name.as_str().to_owned(),
-        })
-    })
 }
 
 impl fmt::Debug for Change {
@@ -260,6 +254,6 @@ mod tests {
             .replay(&Values::default(), &Merges::default())
             .err()
             .unwrap();
-        assert!(matches!(error, SessionError::UpdatePanicked { .. }));
+        assert!(matches!(error, SessionError::ReplayPanicked { .. }));
     }
 }

@@ -8,6 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     SessionError,
     codec::{decode_optional, encode},
+    guarded,
 };
 use crate::model::Name;
 
@@ -69,7 +70,7 @@ impl Merges {
     ) -> Result<Option<Bytes>, SessionError> {
         if let Some(merge) = self.by_name.get(name) {
             let [base, ours, theirs] = [base, ours, theirs].map(|side| side.map(|side| &side[..]));
-            return merge(base, ours, theirs);
+            return guarded(name, || merge(base, ours, theirs));
         }
         match self.policy {
             OnConflict::LastCommitWins => Ok(ours.cloned()),
@@ -114,5 +115,18 @@ mod tests {
         assert_eq!(merged.unwrap(), Some(number(17)));
         let removed = merges.settle(&name, Some(&number(10)), Some(&number(12)), None);
         assert_eq!(removed.unwrap(), None);
+    }
+
+    #[test]
+    fn a_merge_that_panics_fails_only_its_own_changes() {
+        let name = "n".into_name().unwrap();
+        let number = encode(&name, &1).unwrap();
+        let mut merges = Merges::default();
+        let bug = |_: Option<i64>, _: Option<i64>, _: Option<i64>| -> Option<i64> {
+            panic!("a bug in the merge")
+        };
+        merges.add(name.clone(), bug);
+        let error = merges.settle(&name, None, Some(&number), Some(&number));
+        assert!(matches!(error, Err(SessionError::ReplayPanicked { .. })));
     }
 }

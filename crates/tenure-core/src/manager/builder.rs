@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Core, SessionManager, combine::Terms, line::Lines};
+use super::{Core, SessionManager, combine::Terms, line::Lines, recent::Recent};
 use crate::{
     Clock, CookieConfig, Entropy, InvalidKey, KeyRing, Lifetimes, OsEntropy, RECORD_HEADER_BYTES,
     SessionKey, SystemClock,
@@ -176,6 +176,7 @@ impl SessionManagerBuilder {
         let token_keys = self.keys.token_keys(self.cookie.name(), &self.application);
         Ok(SessionManager {
             core: Arc::new(Core {
+                version_use: self.store.version_use(),
                 store: self.store,
                 cookie_finder: CookieFinder::new(self.cookie.name()),
                 cookie: self.cookie,
@@ -192,6 +193,8 @@ impl SessionManagerBuilder {
                 clock: self.clock,
                 entropy: self.entropy,
                 lines: Lines::default(),
+                absent: Recent::default(),
+                renewed: Recent::default(),
             }),
         })
     }

@@ -26,8 +26,8 @@ pub(crate) struct ChangeSet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Base {
     pub(crate) version: Version,
-    /// Whether the request saw exactly what is stored under that version. It did not if its last
-    /// commit went in together with those of other requests: then it saw the state after its own.
+    /// Whether the request saw exactly what is stored under that version. It did not if its last commit
+    /// went in together with those of others that changed the same values: then it saw its own.
     pub(crate) is_exact: bool,
 }
 
@@ -47,8 +47,8 @@ pub(crate) struct Terms {
 pub(crate) struct Combined {
     /// The next version, to be committed on the one it was combined onto.
     pub(crate) record: Record,
-    /// For each change set the values right after it was applied, or why it was left out.
-    pub(crate) verdicts: Vec<Result<Values, SessionError>>,
+    /// For each change set what it came to, or why it was left out.
+    pub(crate) verdicts: Vec<Result<Edits, SessionError>>,
 }
 
 impl Terms {
@@ -73,9 +73,10 @@ impl Terms {
         let verdicts = sets
             .into_iter()
             .map(|set| {
-                working = self.apply(set, &working, is_pristine, now)?;
+                let edits;
+                (working, edits) = self.apply(set, &working, is_pristine, now)?;
                 is_pristine = false;
-                Ok(working.values().clone())
+                Ok(edits)
             })
             .collect();
         Combined {
@@ -84,24 +85,24 @@ impl Terms {
         }
     }
 
-    /// The record of a session that begins with these changes, or `None` if they leave nothing to
-    /// store.
+    /// The record of a session that begins with these changes, and what they came to, or `None` if they
+    /// leave nothing to store.
     pub(crate) fn begin(
         &self,
         fresh: Record,
         changes: &Changes,
-    ) -> Result<Option<Record>, SessionError> {
+    ) -> Result<Option<(Record, Edits)>, SessionError> {
         let nothing = Values::default();
         // What the request had read belongs to another session, if to any: no conflict here.
-        let values = nothing.with(&changes.replay(&nothing, &Merges::last_commit_wins())?);
+        let edits = changes.replay(&nothing, &Merges::last_commit_wins())?;
         let now = fresh.created_at();
-        let mut record = fresh.with_values(values);
+        let mut record = fresh.with_values(nothing.with(&edits));
         if let Some(login) = &changes.login {
             record = self.log_in(record, login, now);
         }
         let is_worth_storing = !record.values().is_empty() || record.principal().is_some();
         is_worth_storing
-            .then(|| self.within_limit(record))
+            .then(|| Ok((self.within_limit(record)?, edits)))
             .transpose()
     }
 
@@ -111,7 +112,7 @@ impl Terms {
         onto: &Record,
         is_pristine: bool,
         now: Timestamp,
-    ) -> Result<Record, SessionError> {
+    ) -> Result<(Record, Edits), SessionError> {
         let is_descended = matches!(
             onto.lineage().relation(set.base.version),
             Relation::Same | Relation::Ahead
@@ -124,13 +125,12 @@ impl Terms {
         }
         let is_fast_forward =
             is_pristine && set.base.is_exact && onto.version() == set.base.version;
-        let values = if is_fast_forward {
-            onto.values().with(&set.edits)
+        let edits = if is_fast_forward {
+            set.edits.clone()
         } else {
-            onto.values()
-                .with(&set.changes.replay(onto.values(), &self.merges)?)
+            set.changes.replay(onto.values(), &self.merges)?
         };
-        let mut record = onto.clone().with_values(values);
+        let mut record = onto.clone().with_values(onto.values().with(&edits));
         record = match &set.changes.login {
             Some(login) => self.log_in(record, login, now),
             None => {
@@ -143,7 +143,7 @@ impl Terms {
         if let Some(secret_hash) = set.rotation {
             record = record.with_secret(secret_hash, now);
         }
-        self.within_limit(record)
+        Ok((self.within_limit(record)?, edits))
     }
 
     fn log_in(&self, record: Record, login: &Login, now: Timestamp) -> Record {
@@ -234,12 +234,12 @@ mod tests {
         let combined = terms().combine(&base, &sets, 9, NOW);
         assert_eq!(combined.record.version(), Version::new(2, 9));
         assert_eq!(combined.record.values().get("n").unwrap(), [1, 2, 3][..]);
-        let views: Vec<_> = combined
+        let own: Vec<_> = combined
             .verdicts
             .into_iter()
-            .map(|view| view.unwrap().get("n").unwrap())
+            .map(|edits| edits.unwrap().entries[&name("n")].clone().unwrap())
             .collect();
-        assert_eq!(views, [&[1][..], &[1, 2], &[1, 2, 3]]);
+        assert_eq!(own, [&[1][..], &[1, 2], &[1, 2, 3]]);
     }
 
     #[test]
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(again.lease_end(), later.after(Lifetimes::default().idle()));
 
         let login = login(Retention::Remembered);
-        let fresh = terms().begin(base, &login).unwrap().unwrap();
+        let (fresh, _) = terms().begin(base, &login).unwrap().unwrap();
         assert_eq!(fresh.absolute_end(), NOW.after(remembered.absolute()));
     }
 

@@ -2,18 +2,23 @@
 
 use std::{
     future::Future,
+    panic::AssertUnwindSafe,
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
     time::Duration,
 };
 
-use super::{combine::Terms, events, line::Lines};
+use futures_util::FutureExt;
+
+use super::{combine::Terms, events, line::Lines, recent::Recent};
 use crate::{
-    Clock, CookieConfig, Create, Entropy, Freshness, Load, Record, Renewal, Retention, SessionId,
-    SessionSecret, StoreError, StoreErrorKind, Timestamp,
+    Clock, Commit, CookieConfig, Create, Delete, Entropy, Freshness, Lineage, Load, Record,
+    Renewal, Retention, SecretHash, SessionId, SessionSecret, StoreError, StoreErrorKind,
+    Timestamp, Version, VersionUse,
     changes::SessionError,
     cookie::{CookieFinder, Token, TokenKeys},
+    entropy::random,
     store::ErasedStore,
 };
 
@@ -30,6 +35,12 @@ pub(crate) struct Core {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) lines: Lines,
+    pub(super) version_use: VersionUse,
+    /// Until when sessions that are not there count as not there without asking. Ids are never used
+    /// again, so one cannot come to be; a dead cookie costs one look-up a minute and node.
+    pub(super) absent: Recent,
+    /// To when leases were renewed last. Of many requests for which it is due, one renews.
+    pub(super) renewed: Recent,
 }
 
 /// What a response asks the store besides its own session's changes.
@@ -63,21 +74,77 @@ impl Core {
         self.bounded("load", id, pin!(load)).await
     }
 
-    pub(super) async fn delete(&self, id: SessionId) -> Result<(), SessionError> {
-        let delete = async { Ok(self.store.delete(id).await?) };
+    /// Ends a session, if it still has that secret.
+    pub(super) async fn delete(
+        &self,
+        id: SessionId,
+        secret: SecretHash,
+    ) -> Result<Delete, SessionError> {
+        let delete = async { Ok(self.store.delete(id, secret).await?) };
         self.bounded("delete", id, pin!(delete)).await
     }
 
-    pub(super) async fn create(&self, record: &Record) -> Result<Create, SessionError> {
-        let create = || self.store.create(record.clone());
-        let with_retry = async {
-            match create().await {
-                // The creation recognises itself if it had happened.
-                Err(error) if error.outcome_unknown() => Ok(create().await?),
-                outcome => Ok(outcome?),
+    pub(super) fn draw_identity(&self) -> Result<(SessionId, Lineage), SessionError> {
+        let tag = u64::from_be_bytes(random(&*self.entropy)?);
+        Ok((SessionId::random(&*self.entropy)?, Lineage::first(tag)))
+    }
+
+    /// Stores a session that begins, and returns it with its secret, which may both be others than those
+    /// that were passed in.
+    ///
+    /// A creation whose outcome is unknown may still arrive at the store, whatever happens until then. So
+    /// none is made twice under one id: another one is drawn, and another secret. What the first leaves
+    /// behind is a record that nobody can open, and that ends with its lease.
+    pub(super) async fn create(
+        &self,
+        mut record: Record,
+        mut secret: SessionSecret,
+    ) -> Result<(Record, SessionSecret), SessionError> {
+        let (mut collisions, mut has_retried) = (0, false);
+        loop {
+            match self.store.create(record.clone()).await {
+                Ok(Create::Created) => return Ok((record, secret)),
+                Ok(Create::Exists) => {
+                    events::id_collision(self, record.id());
+                    collisions += 1;
+                    if collisions == MOST_COLLISIONS {
+                        return Err(SessionError::IdCollision);
+                    }
+                }
+                Err(error) if error.outcome_unknown() && !has_retried => has_retried = true,
+                Err(error) => return Err(error.into()),
             }
-        };
-        self.bounded("create", record.id(), pin!(with_retry)).await
+            secret = SessionSecret::random(&*self.entropy)?;
+            let (id, lineage) = self.draw_identity()?;
+            record = record.as_another(id, lineage, secret.hash());
+        }
+    }
+
+    /// Commits for a line, each of whose requests has a limit of its own. A store that panics is taken for
+    /// one that does not answer, since the panic would strike requests that have nothing to do with it.
+    pub(super) async fn commit(
+        &self,
+        expected: Version,
+        record: Record,
+    ) -> Result<Commit, StoreError> {
+        let commit = AssertUnwindSafe(self.store.commit(expected, record));
+        commit.catch_unwind().await.unwrap_or_else(|_| {
+            let panicked = "the store panicked";
+            Err(StoreError::with_source(
+                StoreErrorKind::Interrupted,
+                panicked,
+            ))
+        })
+    }
+
+    /// Whether a session that a cookie names was found not to be there a moment ago.
+    pub(super) fn is_known_absent(&self, id: SessionId) -> bool {
+        let until = self.absent.get(id);
+        until.is_some_and(|until| self.clock.now() < until)
+    }
+
+    pub(super) fn note_absent(&self, id: SessionId) {
+        self.absent.note(id, self.clock.now().after(ABSENCE_KNOWN));
     }
 
     /// What a response that has read this record is to ask the store. `is_told` says whether the
@@ -107,8 +174,14 @@ impl Core {
                 lease_end,
                 is_cookie_due,
             } => {
+                let interval = self.terms.lifetimes_of(&record).renewal_interval();
+                // Those of other lifetimes, from before a login, say nothing.
+                let suffices = |at: Timestamp| at <= lease_end && lease_end.since(at) < interval;
+                let claim = self.renewed.claim(id, lease_end, suffices)?;
                 let renew = async { Ok(self.store.renew(id, lease_end).await?) };
-                match self.bounded("renew", id, pin!(renew)).await.ok()? {
+                let renewed = self.bounded("renew", id, pin!(renew)).await.ok()?;
+                claim.done();
+                match renewed {
                     Renewal::Renewed(version) if version == record.version() && is_cookie_due => {
                         Some(record.with_lease_end(lease_end))
                     }
@@ -134,6 +207,17 @@ impl Core {
         self.cookie.set(&token.sign(&self.token_keys), max_age)
     }
 
+    /// Whether the browser's cookie has to speak of every commit: for the version, or since its own life
+    /// is prolonged with the lease.
+    pub(super) fn tells_each_commit(&self, record: &Record) -> bool {
+        self.version_use != VersionUse::Unused || self.is_persistent(record)
+    }
+
+    /// Whether a cookie that speaks of `seen` need not be told of `record`.
+    pub(super) fn is_told_enough(&self, record: &Record, seen: Version) -> bool {
+        self.version_use == VersionUse::Unused || record.version() == seen
+    }
+
     /// Whether the session's cookie outlives the browser's closing.
     fn is_persistent(&self, record: &Record) -> bool {
         self.cookie.is_persistent() || record.retention() == Retention::Remembered
@@ -157,6 +241,12 @@ impl Core {
         outcome
     }
 }
+
+/// Two live ids being equal by chance does not happen; three times in a row, the generator is broken.
+const MOST_COLLISIONS: u32 = 3;
+
+/// As long as an answer of a near cache lives at most.
+const ABSENCE_KNOWN: Duration = Duration::from_secs(60);
 
 /// `None` if the work took longer. Work that is done at once, as with a store in memory, never costs
 /// a timer.

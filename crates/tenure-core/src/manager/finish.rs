@@ -41,7 +41,8 @@ impl Visit {
         // Without the turn, changes are on their way.
         let _turn = self.turn.try_lock().ok()?;
         let is_failure = is_failure(status);
-        let has_changes = self.state.lock().seal(is_failure);
+        let (has_changes, rolled_back) = self.state.lock().seal(is_failure);
+        drop(rolled_back);
         if has_changes || self.failure.get().is_some() {
             return None;
         }
@@ -65,7 +66,8 @@ impl Visit {
         let is_failure = is_failure(status);
         let hidden = self.failure.get().filter(|_| !is_failure);
         let is_failure = is_failure || hidden.is_some();
-        self.state.lock().seal(is_failure);
+        let (_, rolled_back) = self.state.lock().seal(is_failure);
+        drop(rolled_back);
         let refusal = self.commit().await.err().or_else(|| hidden.cloned());
         if let Some(error) = refusal.as_ref().filter(|error| error.status() == 500) {
             events::report_misuse(error);
@@ -91,7 +93,7 @@ impl Visit {
     fn cookie_due(&self, may_look: bool) -> CookieDue {
         let core = self.core();
         match &*self.state.lock() {
-            state if state.is_removal_due(may_look) => CookieDue::Field(core.cookie.remove()),
+            state if state.is_removal_due() => CookieDue::Field(core.cookie.remove()),
             State {
                 standing: Standing::Holder(holding),
                 ..

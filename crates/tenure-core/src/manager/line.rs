@@ -4,32 +4,51 @@
 //! what all of them want with one store call, so a session that many requests write at once costs
 //! fewer store calls instead of more, and requests of one node do not conflict with each other.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared, WeakShared},
+};
 use parking_lot::Mutex;
 
 use super::{
     Core,
+    attempt::{Attempt, Judged},
     combine::{ChangeSet, Combined},
     events,
 };
 use crate::{
-    Commit, Record, SessionId, StoreError, Values, Version, changes::SessionError, entropy::random,
-    model::BySession,
+    Record, SessionId,
+    changes::{SessionError, drop_guarded},
+    entropy::random,
+    model::{BySession, Edits},
 };
 
 /// The sessions that are being committed to right now.
 #[derive(Debug)]
 pub(super) struct Lines {
-    shards: [Mutex<BySession<Arc<Line>>>; SHARDS],
+    shards: [Mutex<BySession<Slot>>; SHARDS],
+}
+
+/// A line, and how many requests stand in it.
+#[derive(Debug, Default)]
+struct Slot {
+    line: Arc<Line>,
+    members: usize,
 }
 
 /// The requests that want to commit to one session.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Line {
     waiting: Mutex<Vec<Arc<Place>>>,
-    head: tokio::sync::Mutex<Head>,
+    head: Mutex<Head>,
+    round: Mutex<Option<WeakShared<BoxFuture<'static, ()>>>>,
 }
+
+/// The work of the committer at the head. Everybody in the line polls it, so that it goes on although
+/// one of them is kept waiting somewhere else, or leaves.
+type Round = Shared<BoxFuture<'static, ()>>;
 
 /// A request's place in the line.
 #[derive(Debug)]
@@ -41,23 +60,16 @@ pub(super) struct Place {
 }
 
 /// What the committer at the head knows, and passes on to the next. Everything that must survive a
-/// committer that is dropped is here, not in its own variables.
+/// round that nobody polls any more is here, not in its own variables.
 #[derive(Debug, Default)]
 struct Head {
     /// The newest record that is known to have been stored: the best guess at what is stored now.
     newest: Option<Record>,
     /// Those whose changes are not in a commit yet.
     places: Vec<Arc<Place>>,
-    /// A commit that was sent and whose outcome is not known yet. If its committer goes away, the
-    /// next one sends the very same commit again: it recognises itself if it had happened.
+    /// A commit that was sent and whose outcome is not known yet. If its round is given up, the next one
+    /// sends the very same commit again: it recognises itself if it had happened.
     in_flight: Option<Attempt>,
-}
-
-#[derive(Debug)]
-struct Attempt {
-    expected: Version,
-    record: Record,
-    places: Vec<(Arc<Place>, Values)>,
 }
 
 /// What a request's commit came to.
@@ -65,8 +77,8 @@ struct Attempt {
 pub(crate) struct Settled {
     /// What is stored.
     pub(crate) record: Record,
-    /// The values right after this request's own changes. Others may follow in the same commit.
-    pub(crate) view: Values,
+    /// What the request's own changes came to. Others may have followed in the same commit.
+    pub(crate) own: Edits,
 }
 
 impl Lines {
@@ -75,26 +87,34 @@ impl Lines {
     /// # Cancellation
     ///
     /// Dropping the future leaves the changes written or not, never in part; the rest of the line
-    /// goes on.
+    /// goes on. So it does if the future is kept and not polled.
     pub(super) async fn commit(
         &self,
-        core: &Core,
+        core: &Arc<Core>,
         place: &Arc<Place>,
     ) -> Result<Settled, SessionError> {
         let line = self.join(place.id());
         line.line.waiting.lock().push(Arc::clone(place));
         loop {
-            let mut head = line.line.head.lock().await;
             if let Some(outcome) = place.outcome.lock().take() {
                 return outcome;
             }
-            line.line.commit_waiting(core, &mut head).await;
+            line.line.round(core).await;
         }
+    }
+
+    /// How many lines there are.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
     fn join(&self, id: SessionId) -> Membership<'_> {
         let shard = &self.shards[usize::from(id.as_bytes()[0]) % SHARDS];
-        let line = Arc::clone(shard.lock().entry(id).or_default());
+        let mut slots = shard.lock();
+        let slot = slots.entry(id).or_default();
+        slot.members += 1;
+        let line = Arc::clone(&slot.line);
         Membership { shard, id, line }
     }
 }
@@ -109,51 +129,97 @@ impl Default for Lines {
 
 /// Keeps a line in the table for as long as anyone stands in it.
 struct Membership<'a> {
-    shard: &'a Mutex<BySession<Arc<Line>>>,
+    shard: &'a Mutex<BySession<Slot>>,
     id: SessionId,
     line: Arc<Line>,
 }
 
 impl Drop for Membership<'_> {
     fn drop(&mut self) {
-        let mut shard = self.shard.lock();
-        // Joining needs the shard too, so nobody can come between the count and the removal: two
-        // are this membership and the table itself.
-        if Arc::strong_count(&self.line) == 2 {
-            shard.remove(&self.id);
+        let mut slots = self.shard.lock();
+        let Some(slot) = slots.get_mut(&self.id) else {
+            return;
+        };
+        slot.members -= 1;
+        if slot.members == 0 {
+            let left = slots.remove(&self.id);
+            // What stands in it is the application's in part, and may take its time.
+            drop(slots);
+            drop(left);
         }
     }
 }
 
 impl Line {
+    /// The round under way, or a new one.
+    fn round(self: &Arc<Self>, core: &Arc<Core>) -> Round {
+        let mut round = self.round.lock();
+        let under_way = round.as_ref().and_then(WeakShared::upgrade);
+        if let Some(under_way) = under_way.filter(|round| round.peek().is_none()) {
+            return under_way;
+        }
+        let (line, core) = (Arc::clone(self), Arc::clone(core));
+        let begun = async move { line.commit_waiting(&core).await };
+        let begun = begun.boxed().shared();
+        *round = begun.downgrade();
+        begun
+    }
+
     /// Commits for all who wait, until each of those has an outcome.
-    async fn commit_waiting(&self, core: &Core, head: &mut Head) {
-        let mut attempts = 0;
-        let mut retried = false;
+    ///
+    /// After a conflict the very next thing is another commit, onto the record that came along with it.
+    /// Any pause between learning what is stored and using it would give another node the time to store
+    /// something else, and a node that pauses would lose against one that does not, for ever.
+    async fn commit_waiting(&self, core: &Core) {
+        let mut conflicts = 0;
+        let mut has_repeated = false;
         loop {
-            if head.in_flight.is_none() {
-                head.admit(std::mem::take(&mut *self.waiting.lock()));
-                head.prepare(core);
-            }
-            let Some(attempt) = &head.in_flight else {
-                return;
+            let (expected, record) = {
+                // Held while code of the application is replayed. Nobody else takes it: rounds come one
+                // after the other.
+                let mut head = self.head.lock();
+                if head.in_flight.is_none() {
+                    head.admit(std::mem::take(&mut *self.waiting.lock()));
+                    head.prepare(core);
+                }
+                let Some(attempt) = &mut head.in_flight else {
+                    return;
+                };
+                attempt.begin()
             };
-            let commit = core.store.commit(attempt.expected, attempt.record.clone());
-            let outcome = commit.await;
-            if matches!(&outcome, Err(error) if error.outcome_unknown() && !retried) {
-                retried = true;
+            let outcome = core.commit(expected, record).await;
+            if matches!(&outcome, Err(error) if error.outcome_unknown() && !has_repeated) {
+                has_repeated = true;
                 continue;
             }
-            let Some(current) = head.take_outcome(outcome) else {
+            let mut head = self.head.lock();
+            let Some(attempt) = head.in_flight.take() else {
                 return;
             };
-            attempts += 1;
-            events::conflict(core, current, attempts);
-            if attempts == MOST_ATTEMPTS {
-                return head.give_up(core, attempts);
+            match attempt.judge(outcome) {
+                Judged::Settled(newest) => {
+                    head.newest = newest.or(head.newest.take());
+                    return;
+                }
+                Judged::Conflict { current, places } => {
+                    conflicts += 1;
+                    events::conflict(core, &current, conflicts);
+                    head.newest = Some(current);
+                    head.places.extend(places);
+                    if conflicts == MOST_CONFLICTS {
+                        return head.give_up(core, conflicts);
+                    }
+                }
             }
-            pause(core, attempts).await;
         }
+    }
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Line")
+            .field("waiting", &self.waiting.lock().len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -196,7 +262,7 @@ impl Head {
         let mut taken = Vec::with_capacity(self.places.len());
         for (place, verdict) in self.places.drain(..).zip(verdicts) {
             match verdict {
-                Ok(view) => taken.push((place, view)),
+                Ok(own) => taken.push((place, own)),
                 Err(error) => {
                     if matches!(error, SessionError::HistoryLost) {
                         events::history_lost(core, record.id(), relation(&place));
@@ -205,40 +271,7 @@ impl Head {
                 }
             }
         }
-        self.in_flight = (!taken.is_empty()).then_some(Attempt {
-            expected,
-            record,
-            places: taken,
-        });
-    }
-
-    /// Takes in what the store said to the commit in flight. Returns what is stored now if somebody
-    /// else was faster; everybody else in the commit has an outcome then or is back in `places`.
-    fn take_outcome(&mut self, outcome: Result<Commit, StoreError>) -> Option<&Record> {
-        let attempt = self.in_flight.take()?;
-        match outcome {
-            Ok(Commit::Stored(_)) => {
-                for (place, view) in attempt.places {
-                    let record = attempt.record.clone();
-                    place.settle(Ok(Settled { record, view }));
-                }
-                self.newest = Some(attempt.record);
-                None
-            }
-            Ok(Commit::Conflict(current)) => {
-                self.places
-                    .extend(attempt.places.into_iter().map(|(place, _)| place));
-                Some(self.newest.insert(current))
-            }
-            Ok(Commit::Gone) => {
-                settle_all(attempt.into_places(), &SessionError::Gone);
-                None
-            }
-            Err(error) => {
-                settle_all(attempt.into_places(), &error.into());
-                None
-            }
-        }
+        self.in_flight = (!taken.is_empty()).then(|| Attempt::new(expected, record, taken));
     }
 
     fn give_up(&mut self, core: &Core, attempts: u32) {
@@ -263,36 +296,58 @@ impl Place {
         self.loaded.id()
     }
 
-    fn settle(&self, outcome: Result<Settled, SessionError>) {
+    pub(super) fn settle(&self, outcome: Result<Settled, SessionError>) {
         *self.outcome.lock() = Some(outcome);
     }
 }
 
-impl Attempt {
-    fn into_places(self) -> impl Iterator<Item = Arc<Place>> {
-        self.places.into_iter().map(|(place, _)| place)
+impl Drop for Place {
+    /// A request that has left leaves its place to whoever commits.
+    fn drop(&mut self) {
+        drop_guarded(std::mem::take(&mut self.set.changes));
     }
 }
 
-fn settle_all(places: impl Iterator<Item = Arc<Place>>, error: &SessionError) {
+pub(super) fn settle_all(places: impl Iterator<Item = Arc<Place>>, error: &SessionError) {
     for place in places {
         place.settle(Err(error.clone()));
     }
 }
 
-/// Lets others go first: at once after the first conflict, since that brought the current record
-/// along; then for a random time that doubles, so that two committers do not stay in step.
-async fn pause(core: &Core, attempts: u32) {
-    if attempts < 2 {
-        return;
-    }
-    let most = Duration::from_micros(500) * (1 << attempts.min(6));
-    let share = random::<1>(&*core.entropy).map_or(1, |[byte]| u32::from(byte) + 1);
-    tokio::time::sleep(most * share / 256).await;
-}
-
-/// With one committer per node, as many conflicts in a row mean dozens of nodes or a broken store.
-const MOST_ATTEMPTS: u32 = 32;
+/// Of two nodes that commit at the same time one has a conflict, by chance; so many in a row mean dozens
+/// of nodes or a broken store.
+const MOST_CONFLICTS: u32 = 64;
 
 /// Enough that two cores seldom meet.
 const SHARDS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn whoever_is_the_last_to_leave_takes_the_line_out_of_the_table() {
+        const ROUNDS: u64 = 20_000;
+        let (lines, gate) = (Lines::default(), Barrier::new(2));
+        let run = || {
+            for round in 0..ROUNDS {
+                let mut id = [0; 16];
+                id[..8].copy_from_slice(&round.to_le_bytes());
+                let member = lines.join(SessionId::from_bytes(id));
+                gate.wait();
+                drop(member);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(run);
+            scope.spawn(run);
+        });
+        assert_eq!(
+            lines.len(),
+            0,
+            "of {ROUNDS} lines that two left at the same time"
+        );
+    }
+}

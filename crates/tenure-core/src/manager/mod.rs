@@ -1,11 +1,13 @@
 //! The session manager: the only part that adapters talk to.
 
+mod attempt;
 mod builder;
 mod combine;
 mod core;
 mod events;
 mod finish;
 mod line;
+mod recent;
 mod state;
 mod visit;
 

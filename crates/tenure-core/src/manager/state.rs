@@ -7,8 +7,9 @@ use super::{
     line::{Place, Settled},
 };
 use crate::{
-    Clock, Entropy, Record, SessionId, SessionSecret, Timestamp,
-    changes::{Changes, Draft, SessionError},
+    Clock, Entropy, Record, SecretHash, SessionId, SessionSecret, Timestamp,
+    changes::{Below, Changes, Draft, Login, SessionError},
+    model::Edits,
 };
 
 /// The session as the request sees it.
@@ -32,6 +33,8 @@ enum Phase {
     Sealed,
     /// Behind the response, where no cookie can reach the browser.
     Detached,
+    /// The request is over and had no response: whatever it had changed is dropped.
+    Abandoned,
 }
 
 /// How the request stands to a stored session.
@@ -45,6 +48,13 @@ pub(crate) enum Standing {
     /// The cookie's secret has been replaced. Until the grace is over, the cookie that replaces it
     /// is probably on its way to the browser.
     Superseded { until: Timestamp },
+    /// The cookie is genuine, but what is stored of its session cannot be read: it is damaged, or a later
+    /// version of tenure has written it. It can be ended, and a login begins another one.
+    Unreadable {
+        id: SessionId,
+        secret: SecretHash,
+        error: SessionError,
+    },
     /// The cookie opened this session.
     Holder(Holding),
     /// The session ended while this request was under way, by another one.
@@ -55,11 +65,9 @@ pub(crate) enum Standing {
 
 #[derive(Debug)]
 pub(crate) struct Holding {
-    /// The stored record, with the values as this request sees them without its own changes.
+    /// The stored record.
     pub(crate) record: Record,
     pub(super) secret: SessionSecret,
-    /// Whether those are exactly the stored values; see [`Base::is_exact`].
-    is_exact: bool,
     /// Whether the browser's cookie says all that: this version, under the signing key.
     pub(super) is_told: bool,
     /// Whether this request made the version, so that its response brings the cookie.
@@ -69,9 +77,13 @@ pub(crate) struct Holding {
 /// What there is to do at a commit.
 pub(super) enum Plan {
     Nothing,
-    Refuse(SessionError),
-    /// Remove the stored session and the cookie.
-    Delete(SessionId),
+    Refuse {
+        error: SessionError,
+        /// To be dropped where no lock is held.
+        dropped: Changes,
+    },
+    /// Remove the stored session, if it has this secret, and the cookie.
+    Delete(SessionId, SecretHash),
     /// Remove the cookie; there is no session that it could open.
     Forget,
     Create(Changes),
@@ -87,7 +99,6 @@ impl Standing {
         Self::Holder(Holding {
             record,
             secret,
-            is_exact: true,
             is_told,
             is_cookie_due: false,
         })
@@ -116,29 +127,84 @@ impl State {
         matches!(self.standing, Standing::Ended)
     }
 
-    /// The draft, if it may still be changed.
-    pub(crate) fn draft_mut(&mut self) -> Result<&mut Draft, SessionError> {
-        if self.phase == Phase::Sealed {
-            Err(SessionError::Sealed)
-        } else if self.is_destroyed {
-            Err(SessionError::Destroyed)
-        } else {
-            Ok(&mut self.draft)
+    /// The stored record, as long as the request has not destroyed the session.
+    pub(crate) fn shown(&self) -> Option<&Record> {
+        self.held().filter(|_| !self.is_destroyed)
+    }
+
+    /// Who logs in with this request, as long as it has not destroyed the session.
+    pub(crate) const fn logging_in(&self) -> Option<&Login> {
+        self.draft.login()
+    }
+
+    /// The draft, for reading values.
+    pub(crate) fn readable(&mut self) -> Result<&mut Draft, SessionError> {
+        match &self.standing {
+            Standing::Unreadable { error, .. } if self.draft.login().is_none() => {
+                Err(error.clone())
+            }
+            _ => Ok(&mut self.draft),
         }
+    }
+
+    /// The draft, if its values may still be changed.
+    pub(crate) fn changeable(&mut self) -> Result<&mut Draft, SessionError> {
+        self.check_open()?;
+        self.readable()
     }
 
     /// The draft, if what is changed in it may change the cookie.
-    pub(crate) fn rotatable_draft_mut(&mut self) -> Result<&mut Draft, SessionError> {
+    pub(crate) fn rotatable(&mut self) -> Result<&mut Draft, SessionError> {
+        self.check_cookie_can_follow()?;
+        self.readable()
+    }
+
+    /// The draft, if somebody may log in.
+    pub(crate) fn bindable(&mut self) -> Result<&mut Draft, SessionError> {
+        self.check_cookie_can_follow()?;
+        Ok(&mut self.draft)
+    }
+
+    fn check_cookie_can_follow(&self) -> Result<(), SessionError> {
         match self.phase {
             Phase::Detached => Err(SessionError::Sealed),
-            Phase::Open | Phase::Sealed => self.draft_mut(),
+            Phase::Open | Phase::Sealed | Phase::Abandoned => self.check_open(),
         }
     }
 
-    pub(crate) fn destroy(&mut self) -> Result<(), SessionError> {
-        *self.draft_mut()? = Draft::default();
-        self.is_destroyed = true;
-        Ok(())
+    fn check_open(&self) -> Result<(), SessionError> {
+        match self.phase {
+            Phase::Sealed | Phase::Abandoned => Err(SessionError::Sealed),
+            Phase::Open | Phase::Detached if self.is_destroyed => Err(SessionError::Destroyed),
+            Phase::Open | Phase::Detached => Ok(()),
+        }
+    }
+
+    /// Marks the session as destroyed, and returns what else the request had changed: to be dropped where
+    /// no lock is held, since it is the application's in part.
+    pub(crate) fn destroy(&mut self) -> Result<Draft, SessionError> {
+        match self.check_open() {
+            Ok(()) | Err(SessionError::Destroyed) => {
+                self.is_destroyed = true;
+                Ok(std::mem::take(&mut self.draft))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends a request that gets no response, and returns what it had changed: to be dropped where no lock is
+    /// held.
+    pub(super) fn abandon(&mut self) -> Changes {
+        let (changes, _) = self.draft.take();
+        if self.phase == Phase::Open {
+            self.phase = Phase::Abandoned;
+        }
+        changes
+    }
+
+    /// Whether an explicit commit comes too late for whatever it was meant for.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.phase == Phase::Abandoned
     }
 
     pub(super) fn begin(&mut self, standing: Standing) {
@@ -150,12 +216,16 @@ impl State {
 
     /// Admits no more changes, and tells whether there are any to be committed. A handler that failed
     /// has those that it made rolled back, as a database would; a logout stands.
-    pub(super) fn seal(&mut self, is_failure: bool) -> bool {
+    ///
+    /// What is rolled back is to be dropped where no lock is held.
+    pub(super) fn seal(&mut self, is_failure: bool) -> (bool, Changes) {
         self.phase = Phase::Sealed;
-        if is_failure {
-            self.draft.take();
-        }
-        self.is_destroyed || self.draft.has_changes()
+        let rolled_back = if is_failure {
+            self.draft.take().0
+        } else {
+            Changes::default()
+        };
+        (self.is_destroyed || self.draft.has_changes(), rolled_back)
     }
 
     /// What work behind the response begins with. `None` if there is no session for it.
@@ -195,16 +265,22 @@ impl State {
         if !self.draft.has_changes() {
             return Ok(Plan::Nothing);
         }
+        let is_exact = self.draft.is_exact();
         let (changes, edits) = self.draft.take();
+        let refuse = |error, dropped| Ok(Plan::Refuse { error, dropped });
         let holding = match &self.standing {
             Standing::Holder(holding) => holding,
-            Standing::Ended => return Ok(Plan::Refuse(SessionError::Gone)),
+            Standing::Ended => return refuse(SessionError::Gone, changes),
             Standing::Superseded { until } if clock.now() < *until && changes.login.is_none() => {
-                return Ok(Plan::Refuse(SessionError::Superseded));
+                return refuse(SessionError::Superseded, changes);
+            }
+            Standing::Unreadable { error, .. } if changes.login.is_none() => {
+                return refuse(error.clone(), changes);
             }
             Standing::Stranger
             | Standing::Lost
             | Standing::Superseded { .. }
+            | Standing::Unreadable { .. }
             | Standing::Destroyed => {
                 return Ok(Plan::Create(changes));
             }
@@ -220,7 +296,7 @@ impl State {
             edits,
             base: Base {
                 version: onto.version(),
-                is_exact: holding.is_exact,
+                is_exact,
             },
             secret_hash: onto.secret_hash(),
         };
@@ -232,24 +308,35 @@ impl State {
 
     fn plan_destruction(&self, clock: &dyn Clock) -> Plan {
         match &self.standing {
-            Standing::Holder(holding) => Plan::Delete(holding.record.id()),
-            Standing::Superseded { until } if clock.now() < *until => {
-                Plan::Refuse(SessionError::Superseded)
+            Standing::Holder(holding) => {
+                Plan::Delete(holding.record.id(), holding.record.secret_hash())
             }
+            Standing::Unreadable { id, secret, .. } => Plan::Delete(*id, *secret),
+            Standing::Superseded { until } if clock.now() < *until => Plan::Refuse {
+                error: SessionError::Superseded,
+                dropped: Changes::default(),
+            },
             Standing::Superseded { .. } | Standing::Lost => Plan::Forget,
             Standing::Stranger | Standing::Ended | Standing::Destroyed => Plan::Nothing,
         }
     }
 
-    /// Takes in what a commit came to.
+    /// Takes in what a commit came to, all but the values, and returns those. `is_to_be_told` says whether the
+    /// browser's cookie has to speak of every commit.
     pub(super) fn settle(
         &mut self,
         terms: &Terms,
         settled: Settled,
         rotated: Option<SessionSecret>,
-    ) -> Result<(), SessionError> {
-        let Settled { record, view } = settled;
+        is_to_be_told: bool,
+    ) -> Below {
+        let Settled { record, own } = settled;
+        let below = Below {
+            base: record.values().clone(),
+            committed: own,
+        };
         if let Standing::Holder(holding) = &mut self.standing {
+            let is_rotated = rotated.is_some();
             let own = match rotated {
                 Some(secret) => {
                     holding.secret = secret;
@@ -258,22 +345,15 @@ impl State {
                 None => holding.record.secret_hash(),
             };
             if own == record.secret_hash() {
-                holding.is_exact = view == *record.values();
-                holding.record = if holding.is_exact {
-                    record
-                } else {
-                    record.with_values(view.clone())
-                };
-                holding.is_cookie_due = true;
+                holding.is_cookie_due |= is_rotated || is_to_be_told;
+                holding.record = record;
             } else {
-                // Another request of the same commit replaced the secret. Ours is written all the
+                // Another request replaced the secret, in this commit or after it. Ours is written all the
                 // same, but the cookie is for the other one to send.
                 self.standing = terms.superseded_by(&record);
             }
         }
-        // Last, since later changes of the request may fail on the new values: what was committed
-        // is committed, and the cookie has to say so.
-        self.draft.settle(view)
+        below
     }
 
     /// Takes in the outcome of a commit that failed.
@@ -291,31 +371,32 @@ impl State {
         error
     }
 
-    pub(super) fn hold_new(
-        &mut self,
-        record: Record,
-        secret: SessionSecret,
-    ) -> Result<(), SessionError> {
-        let values = record.values().clone();
+    pub(super) fn hold_new(&mut self, record: Record, own: Edits, secret: SessionSecret) -> Below {
+        let below = Below {
+            base: record.values().clone(),
+            committed: own,
+        };
         self.standing = Standing::holder(record, secret, false);
         if let Standing::Holder(holding) = &mut self.standing {
             holding.is_cookie_due = true;
         }
-        self.draft.settle(values)
+        below
     }
 
-    pub(super) fn refresh(&mut self, record: Record) -> Result<(), SessionError> {
+    pub(super) fn refresh(&mut self, record: Record) -> Result<Option<Below>, SessionError> {
         let Standing::Holder(holding) = &mut self.standing else {
-            return Ok(());
+            return Ok(None);
         };
         if record.secret_hash() != holding.record.secret_hash() {
             return Err(self.lose(SessionError::Superseded));
         }
-        self.draft.rebase(record.values().clone())?;
+        let below = Below {
+            base: record.values().clone(),
+            committed: Edits::default(),
+        };
         holding.is_told &= record.version() == holding.record.version();
-        holding.is_exact = true;
         holding.record = record;
-        Ok(())
+        Ok(Some(below))
     }
 
     /// Lets go of a session that this request has destroyed.
@@ -323,13 +404,9 @@ impl State {
         self.standing = Standing::Destroyed;
     }
 
-    /// Whether the browser's cookie is to go: after a logout, and when a response that succeeded
-    /// found no session behind it.
-    pub(super) const fn is_removal_due(&self, is_success: bool) -> bool {
-        match self.standing {
-            Standing::Destroyed => true,
-            Standing::Lost => is_success,
-            _ => false,
-        }
+    /// Whether the browser's cookie is to go: after a logout, and only then. A cookie without a session
+    /// may have been replaced by a login's since the browser sent it, and browsers remove by name.
+    pub(super) const fn is_removal_due(&self) -> bool {
+        matches!(self.standing, Standing::Destroyed)
     }
 }

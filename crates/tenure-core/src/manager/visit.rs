@@ -1,6 +1,10 @@
 //! One request's way through the manager: open → load → changes → plan → commit → headers (`finish.rs`).
 
-use std::{fmt, pin::pin, sync::OnceLock};
+use std::{
+    fmt,
+    pin::pin,
+    sync::{Arc, OnceLock, atomic::AtomicUsize},
+};
 
 use parking_lot::Mutex;
 
@@ -9,10 +13,9 @@ use super::{
     state::{Plan, Standing, State},
 };
 use crate::{
-    Create, Freshness, Lineage, Load, Record, SessionId, SessionSecret, Version,
-    changes::{Changes, SessionError},
+    Delete, Freshness, Load, Record, SessionSecret, StoreErrorKind, Version,
+    changes::{Below, Changes, SessionError},
     cookie::{RawToken, Sought},
-    entropy::random,
 };
 
 /// A request and what it has to do with its session.
@@ -22,6 +25,8 @@ pub(crate) struct Visit {
     presented: Presented,
     pub(super) failure: OnceLock<SessionError>,
     pub(crate) state: Mutex<State>,
+    /// How many handles the request's adapter and handlers hold.
+    pub(crate) handles: AtomicUsize,
     /// Held while the session is on its way from the store, or changes on their way to it.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
@@ -50,6 +55,7 @@ impl Visit {
             presented,
             failure: OnceLock::new(),
             state: Mutex::default(),
+            handles: AtomicUsize::new(0),
             turn: tokio::sync::Mutex::default(),
         }
     }
@@ -61,6 +67,7 @@ impl Visit {
             presented: Presented::Nothing,
             failure: OnceLock::new(),
             state: Mutex::new(self.state.lock().detached()?),
+            handles: AtomicUsize::new(0),
             turn: tokio::sync::Mutex::default(),
         })
     }
@@ -125,19 +132,29 @@ impl Visit {
                 return Ok(Standing::Stranger);
             }
         };
-        let record = match core
-            .load(token.id, Freshness::AtLeast(token.version))
-            .await?
-        {
-            Load::Found(record) => record,
-            Load::Expired(expiry) => {
+        if core.is_known_absent(token.id) {
+            return Ok(Standing::Lost);
+        }
+        let freshness = Freshness::AtLeast(token.version);
+        let record = match core.load(token.id, freshness).await {
+            Ok(Load::Found(record)) => record,
+            Ok(Load::Expired(expiry)) => {
                 events::expired(core, token.id, expiry);
                 return Ok(Standing::Lost);
             }
-            Load::Absent => {
+            Ok(Load::Absent) => {
                 events::unknown(core, token.id);
+                core.note_absent(token.id);
                 return Ok(Standing::Lost);
             }
+            Err(SessionError::Store(error)) if error.kind() == StoreErrorKind::Corrupt => {
+                return Ok(Standing::Unreadable {
+                    id: token.id,
+                    secret: token.secret.hash(),
+                    error: error.into(),
+                });
+            }
+            Err(error) => return Err(error),
         };
         if self.ends_for_lost_history(&record, token.version).await? {
             return Ok(Standing::Lost);
@@ -146,7 +163,7 @@ impl Visit {
             events::superseded(core, token.id);
             return Ok(core.terms.superseded_by(&record));
         }
-        let is_told = is_current_key && record.version() == token.version;
+        let is_told = is_current_key && core.is_told_enough(&record, token.version);
         Ok(Standing::holder(record, token.secret, is_told))
     }
 
@@ -164,9 +181,12 @@ impl Visit {
         match core.terms.on_history_loss {
             OnHistoryLoss::Continue => Ok(false),
             OnHistoryLoss::EndSession => {
-                // Boxed, since it is rare and each load would have room for it.
-                Box::pin(core.delete(record.id())).await?;
-                events::destroyed(core, record.id(), reason);
+                // Boxed, since it is rare and each load would have room for it. Who has logged in since
+                // stays so: theirs is a secret that this history does not have.
+                let ending = Box::pin(core.delete(record.id(), record.secret_hash()));
+                if ending.await? == Delete::Deleted {
+                    events::destroyed(core, record.id(), reason);
+                }
                 Ok(true)
             }
         }
@@ -177,6 +197,10 @@ impl Visit {
         let _turn = self.turn.lock().await;
         let (id, seen) = match &*self.state.lock() {
             state if state.has_ended() => return Err(SessionError::Gone),
+            State {
+                standing: Standing::Unreadable { error, .. },
+                ..
+            } => return Err(error.clone()),
             state => match state.held() {
                 Some(record) => (record.id(), record.version()),
                 None => return Ok(()),
@@ -188,24 +212,42 @@ impl Visit {
         if self.ends_for_lost_history(&record, seen).await? {
             return Err(self.state.lock().lose(SessionError::HistoryLost));
         }
-        self.state.lock().refresh(record)
+        let below = self.state.lock().refresh(record)?;
+        below.map_or(Ok(()), |below| self.put_onto(&below))
+    }
+
+    /// Commits what the request has changed so far, if it is not too late for that.
+    pub(crate) async fn commit_now(&self) -> Result<(), SessionError> {
+        if self.state.lock().is_abandoned() {
+            return Err(SessionError::Sealed);
+        }
+        self.commit().await
     }
 
     /// Commits what the request has changed so far.
-    pub(crate) async fn commit(&self) -> Result<(), SessionError> {
+    pub(super) async fn commit(&self) -> Result<(), SessionError> {
         let _turn = self.turn.lock().await;
         let core = self.core();
         let plan = self.state.lock().plan(&*core.clock, &*core.entropy)?;
         match plan {
             Plan::Nothing => Ok(()),
-            Plan::Refuse(error) => Err(error),
+            Plan::Refuse { error, dropped } => {
+                drop(dropped);
+                Err(error)
+            }
             Plan::Forget => {
                 self.state.lock().forget();
                 Ok(())
             }
-            Plan::Delete(id) => {
-                Box::pin(core.delete(id)).await?;
-                events::destroyed(core, id, "logout");
+            Plan::Delete(id, secret) => {
+                match Box::pin(core.delete(id, secret)).await? {
+                    // Absent also if it was sent again after it had happened.
+                    Delete::Deleted | Delete::Absent => events::destroyed(core, id, "logout"),
+                    Delete::Superseded => {
+                        return Err(self.state.lock().lose(SessionError::Superseded));
+                    }
+                }
+                core.note_absent(id);
                 self.state.lock().forget();
                 Ok(())
             }
@@ -217,7 +259,14 @@ impl Visit {
                 match core.bounded("commit", id, committing).await {
                     Ok(settled) => {
                         events::committed(core, id, changes);
-                        self.state.lock().settle(&core.terms, settled, secret)
+                        let is_to_be_told = core.tells_each_commit(&settled.record);
+                        let below =
+                            self.state
+                                .lock()
+                                .settle(&core.terms, settled, secret, is_to_be_told);
+                        // Last, since later changes of the request may fail on the new values: what was
+                        // committed is committed, and the cookie has to say so.
+                        self.put_onto(&below)
                     }
                     // A login that came too late for its own session does not have to wait for a
                     // cookie that may never arrive: it begins a session of its own.
@@ -230,33 +279,49 @@ impl Visit {
         }
     }
 
+    /// Puts newer values below what the request has changed and not committed. Closures are replayed
+    /// without the session's lock: they are the application's, and may use the session.
+    fn put_onto(&self, below: &Below) -> Result<(), SessionError> {
+        for _ in 0..MOST_REPLAYS {
+            let changes = self.state.lock().draft.changes().clone();
+            let (edits, outcome) = match below.replay(&changes) {
+                Ok(edits) => (Some(edits), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            if self.state.lock().draft.put_onto(below, &changes, edits) {
+                return outcome;
+            }
+        }
+        // The request, or a closure of it, goes on changing the session. The commit will replay it all.
+        self.state.lock().draft.put_unseen(below);
+        Ok(())
+    }
+
     /// Begins a session with these changes, if they leave anything to store.
     async fn create(&self, changes: &Changes) -> Result<(), SessionError> {
         let core = self.core();
-        for _ in 0..MOST_IDS {
-            let secret = SessionSecret::random(&*core.entropy)?;
-            let fresh = Record::new(
-                SessionId::random(&*core.entropy)?,
-                Lineage::first(u64::from_be_bytes(random(&*core.entropy)?)),
-                secret.hash(),
-                core.clock.now(),
-                core.terms.lifetimes,
-            );
-            let Some(record) = core.terms.begin(fresh, changes)? else {
-                return Ok(());
-            };
-            match core.create(&record).await? {
-                Create::Created => {
-                    events::created(core, &record);
-                    return self.state.lock().hold_new(record, secret);
-                }
-                Create::Exists => events::id_collision(core, record.id()),
-            }
-        }
-        Err(SessionError::IdCollision)
+        let secret = SessionSecret::random(&*core.entropy)?;
+        let (id, lineage) = core.draw_identity()?;
+        let (now, lifetimes) = (core.clock.now(), core.terms.lifetimes);
+        let fresh = Record::new(id, lineage, secret.hash(), now, lifetimes);
+        let Some((record, own)) = core.terms.begin(fresh, changes)? else {
+            return Ok(());
+        };
+        let creating = pin!(core.create(record, secret));
+        let (record, secret) = core.bounded("create", id, creating).await?;
+        events::created(core, &record);
+        let below = self.state.lock().hold_new(record, own, secret);
+        self.put_onto(&below)
     }
 
-    pub(super) fn core(&self) -> &Core {
+    /// Ends a request that gets no response.
+    pub(crate) fn abandon(&self) {
+        // Outside of the lock: what closures hold may use the session, or be it.
+        let dropped = self.state.lock().abandon();
+        drop(dropped);
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
         &self.manager.core
     }
 }
@@ -280,5 +345,5 @@ impl fmt::Debug for Presented {
     }
 }
 
-/// Two live ids being equal by chance does not happen; three times in a row, the generator is broken.
-const MOST_IDS: u32 = 3;
+/// Each time, the request would have to change its session just then.
+const MOST_REPLAYS: u32 = 16;

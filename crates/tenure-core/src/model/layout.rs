@@ -45,6 +45,18 @@ impl Record {
         RECORD_HEADER_BYTES + size_of::<u8>() + principal + self.values().encoded().len()
     }
 
+    /// What the secret of a stored record must hash to, whatever its format, and however damaged the rest of
+    /// it is; `None` if the bytes are too few for a record. For stores that keep bytes, to
+    /// [delete](crate::SessionStore::delete) by.
+    #[must_use]
+    pub fn stored_secret(stored: &[u8]) -> Option<SecretHash> {
+        let header = stored
+            .get(..RECORD_HEADER_BYTES)
+            .filter(|header| header.len() < stored.len())?;
+        let hash = header.last_chunk()?;
+        Some(SecretHash::from_bytes(*hash))
+    }
+
     /// Reads a stored form back. Allocates nothing but the principal's name.
     ///
     /// # Errors

@@ -60,8 +60,12 @@ impl Lifetimes {
     /// idle timeout or more.
     pub(crate) fn renewal(&self, record: &Record, now: Timestamp) -> Option<Timestamp> {
         let renewed = self.lease_end(now, record.absolute_end());
-        (renewed.since(record.lease_end()) >= self.idle / RENEWALS_PER_IDLE_TIMEOUT)
-            .then_some(renewed)
+        (renewed.since(record.lease_end()) >= self.renewal_interval()).then_some(renewed)
+    }
+
+    /// How much later than now a lease must be able to end for a renewal to be worth it.
+    pub(crate) fn renewal_interval(&self) -> Duration {
+        self.idle / RENEWALS_PER_IDLE_TIMEOUT
     }
 
     /// What users get who ask to be remembered: 14 days idle, 30 days in all, the longest time between

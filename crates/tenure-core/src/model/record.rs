@@ -136,6 +136,21 @@ impl Record {
         }
     }
 
+    /// The same content, as the beginning of another session.
+    #[must_use]
+    pub(crate) fn as_another(
+        mut self,
+        id: SessionId,
+        lineage: Lineage,
+        secret_hash: SecretHash,
+    ) -> Self {
+        let parts = self.parts_mut();
+        parts.id = id;
+        parts.lineage = lineage;
+        parts.secret_hash = secret_hash;
+        self
+    }
+
     /// The same state, as the next version.
     #[must_use]
     pub fn next(mut self, tag: u64) -> Self {

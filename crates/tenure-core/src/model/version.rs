@@ -138,6 +138,16 @@ impl Lineage {
             .is_some_and(|tag| *tag == version.tag)
     }
 
+    /// Whether [`contains`](Self::contains) is certain of that version: the remembered tags reach back to it,
+    /// or the history has not come so far.
+    #[must_use]
+    pub const fn is_certain_of(&self, version: Version) -> bool {
+        match self.counter.checked_sub(version.counter) {
+            Some(behind) => behind < Self::REMEMBERED as u64,
+            None => true,
+        }
+    }
+
     /// How many tags a record keeps.
     ///
     /// Eight commits is more than the requests that one browser has in flight at a time (six
@@ -207,6 +217,7 @@ mod tests {
                 let ancestor = Version::new(index as u64 + 1, *tag);
                 let remembered = tags.len() - index <= Lineage::REMEMBERED;
                 prop_assert_eq!(lineage.contains(ancestor), remembered);
+                prop_assert_eq!(lineage.is_certain_of(ancestor), remembered);
                 let expected = if index + 1 == tags.len() { Relation::Same } else { Relation::Ahead };
                 prop_assert_eq!(lineage.relation(ancestor), expected);
             }

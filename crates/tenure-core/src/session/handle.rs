@@ -1,4 +1,7 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::Session;
 use crate::{Finish, SessionError, SessionManager, manager::Visit};
@@ -7,7 +10,10 @@ use crate::{Finish, SessionError, SessionManager, manager::Visit};
 ///
 /// This is what adapters put into the request's extensions. A request that never asks it for the
 /// session costs no store call. Clones are the same session.
-#[derive(Clone)]
+///
+/// The handles stand for the request: when the last one is dropped and there was no response
+/// ([`finish`](Self::finish)), the request is over. What it had changed is dropped, and its [`Session`] refuses
+/// further changes; [`detach`](Session::detach) gives one that may outlive it.
 pub struct SessionHandle {
     visit: Arc<Visit>,
 }
@@ -20,13 +26,16 @@ impl SessionManager {
     where
         F: AsRef<[u8]>,
     {
-        SessionHandle {
-            visit: Arc::new(Visit::open(self.clone(), cookie_fields)),
-        }
+        SessionHandle::new(Arc::new(Visit::open(self.clone(), cookie_fields)))
     }
 }
 
 impl SessionHandle {
+    fn new(visit: Arc<Visit>) -> Self {
+        visit.handles.fetch_add(1, Ordering::Relaxed);
+        Self { visit }
+    }
+
     /// The session, loaded at the first call of the request.
     ///
     /// A visitor without a session gets an empty one, which is stored as soon as something is
@@ -86,6 +95,21 @@ impl SessionHandle {
     /// If the future is dropped, the changes are written entirely or not at all.
     pub async fn finish(&self, status: u16) -> Finish {
         self.visit.finish(status).await
+    }
+}
+
+impl Clone for SessionHandle {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.visit))
+    }
+}
+
+impl Drop for SessionHandle {
+    /// Closures of updates can hold the session that they are kept in: only who drops them frees it.
+    fn drop(&mut self) {
+        if self.visit.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.visit.abandon();
+        }
     }
 }
 

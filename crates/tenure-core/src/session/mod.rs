@@ -58,7 +58,7 @@ impl Session {
         key: impl SessionKey<T>,
     ) -> Result<Option<T>, SessionError> {
         let name = key.into_name()?;
-        let value = self.visit.state.lock().draft.read(&name);
+        let value = self.visit.state.lock().readable()?.read(&name);
         decode_optional(&name, value.as_deref())
     }
 
@@ -69,7 +69,7 @@ impl Session {
     /// [`SessionError::Key`].
     pub fn contains(&self, key: impl AnyKey) -> Result<bool, SessionError> {
         let name = key.into_name()?;
-        Ok(self.visit.state.lock().draft.read(&name).is_some())
+        Ok(self.visit.state.lock().readable()?.read(&name).is_some())
     }
 
     /// The names of all values, in ascending order; those of a namespace as
@@ -97,7 +97,7 @@ impl Session {
         let name = key.into_name()?;
         let value = encode(&name, &value)?;
         self.visit.manager().check_value(value.len())?;
-        self.visit.state.lock().draft_mut()?.put(name, Some(value));
+        self.visit.state.lock().changeable()?.put(name, Some(value));
         Ok(())
     }
 
@@ -121,10 +121,10 @@ impl Session {
             let name = name.clone();
             Arc::new(move |old| encode(&name, &compute(decode_optional(&name, old)?)))
         };
-        loop {
+        for _ in 0..MOST_TRIES {
             let old = {
                 let mut state = self.visit.state.lock();
-                state.draft_mut()?.read(&name)
+                state.changeable()?.read(&name)
             };
             // The closure is the application's: it may use this session, so no lock is held.
             let new = apply(old.as_deref())?;
@@ -134,12 +134,15 @@ impl Session {
                 .visit
                 .state
                 .lock()
-                .draft_mut()?
+                .changeable()?
                 .update(&name, &apply, old.as_ref(), new)
             {
                 return Ok(value);
             }
         }
+        Err(SessionError::UpdateRecursed {
+            key: name.as_str().to_owned(),
+        })
     }
 
     /// Removes a value without looking at it.
@@ -149,7 +152,7 @@ impl Session {
     /// [`SessionError::Key`], [`SessionError::Destroyed`] and [`SessionError::Sealed`].
     pub fn remove(&self, key: impl AnyKey) -> Result<(), SessionError> {
         let name = key.into_name()?;
-        self.visit.state.lock().draft_mut()?.put(name, None);
+        self.visit.state.lock().changeable()?.put(name, None);
         Ok(())
     }
 
@@ -167,7 +170,7 @@ impl Session {
     ) -> Result<Option<T>, SessionError> {
         let name: Name = key.into_name()?;
         let mut state = self.visit.state.lock();
-        let draft = state.draft_mut()?;
+        let draft = state.changeable()?;
         let Some(value) = draft.read(&name) else {
             return Ok(None);
         };
@@ -182,7 +185,7 @@ impl Session {
     ///
     /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
     pub fn clear(&self) -> Result<(), SessionError> {
-        self.visit.state.lock().draft_mut()?.clear();
+        self.visit.state.lock().changeable()?.clear();
         Ok(())
     }
 
@@ -190,8 +193,8 @@ impl Session {
     #[must_use]
     pub fn principal(&self) -> Option<Principal> {
         let state = self.visit.state.lock();
-        let logging_in = state.draft.login().map(|login| &login.principal);
-        logging_in.or_else(|| state.held()?.principal()).cloned()
+        let logging_in = state.logging_in().map(|login| &login.principal);
+        logging_in.or_else(|| state.shown()?.principal()).cloned()
     }
 
     /// Logs somebody in: binds the session to them, replaces its secret, and starts both of its
@@ -235,7 +238,7 @@ impl Session {
             principal: Principal::new(principal)?,
             retention,
         };
-        self.visit.state.lock().rotatable_draft_mut()?.log_in(login);
+        self.visit.state.lock().bindable()?.log_in(login);
         Ok(())
     }
 
@@ -243,8 +246,8 @@ impl Session {
     #[must_use]
     pub fn is_remembered(&self) -> bool {
         let state = self.visit.state.lock();
-        let logging_in = state.draft.login().map(|login| login.retention);
-        let retention = logging_in.or_else(|| Some(state.held()?.retention()));
+        let logging_in = state.logging_in().map(|login| login.retention);
+        let retention = logging_in.or_else(|| Some(state.shown()?.retention()));
         retention == Some(Retention::Remembered)
     }
 
@@ -255,7 +258,7 @@ impl Session {
     ///
     /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
     pub fn rotate(&self) -> Result<(), SessionError> {
-        self.visit.state.lock().rotatable_draft_mut()?.rotate();
+        self.visit.state.lock().rotatable()?.rotate();
         Ok(())
     }
 
@@ -267,22 +270,25 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
+    /// [`SessionError::Sealed`]. Nothing if this request has destroyed the session before.
     pub fn destroy(&self) -> Result<(), SessionError> {
-        self.visit.state.lock().destroy()
+        // Outside of the lock: what else was changed is the application's in part.
+        let dropped = self.visit.state.lock().destroy()?;
+        drop(dropped);
+        Ok(())
     }
 
     /// The session's id; `None` as long as nothing is stored for this visitor.
     #[must_use]
     pub fn id(&self) -> Option<SessionId> {
-        Some(self.visit.state.lock().held()?.id())
+        Some(self.visit.state.lock().shown()?.id())
     }
 
     /// The version that this request sees below its own changes; `None` as long as nothing is
     /// stored for this visitor.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
-        Some(self.visit.state.lock().held()?.version())
+        Some(self.visit.state.lock().shown()?.version())
     }
 
     /// Commits the changes so far, to know inside the handler what became of them.
@@ -298,7 +304,7 @@ impl Session {
     ///
     /// If the future is dropped, the changes are written entirely or not at all.
     pub async fn commit(&self) -> Result<(), SessionError> {
-        self.visit.commit().await
+        self.visit.commit_now().await
     }
 
     /// The same session, for work that goes on when the response's head has left: a WebSocket, a
@@ -338,6 +344,10 @@ impl Session {
         self.visit.refresh().await
     }
 }
+
+/// How often an update is computed anew because its value was changed meanwhile. Another task of the same
+/// request does that once or twice; a closure that does it itself, for ever.
+const MOST_TRIES: u32 = 64;
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

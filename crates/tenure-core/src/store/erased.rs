@@ -3,8 +3,10 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
-use super::{Commit, Create, Freshness, Load, Renewal, SessionStore, StoreError};
-use crate::{Record, SessionId, Timestamp, Version};
+use super::{
+    Commit, Create, Delete, Freshness, Load, Renewal, SessionStore, StoreError, VersionUse,
+};
+use crate::{Record, SecretHash, SessionId, Timestamp, Version};
 
 type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
@@ -14,7 +16,8 @@ pub(crate) trait ErasedStore: fmt::Debug + Send + Sync {
     fn create(&self, record: Record) -> Pending<'_, Create>;
     fn commit(&self, expected: Version, record: Record) -> Pending<'_, Commit>;
     fn renew(&self, id: SessionId, lease_end: Timestamp) -> Pending<'_, Renewal>;
-    fn delete(&self, id: SessionId) -> Pending<'_, ()>;
+    fn delete(&self, id: SessionId, secret: SecretHash) -> Pending<'_, Delete>;
+    fn version_use(&self) -> VersionUse;
 }
 
 impl<S: SessionStore> ErasedStore for S {
@@ -34,7 +37,11 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::renew(self, id, lease_end))
     }
 
-    fn delete(&self, id: SessionId) -> Pending<'_, ()> {
-        Box::pin(SessionStore::delete(self, id))
+    fn delete(&self, id: SessionId, secret: SecretHash) -> Pending<'_, Delete> {
+        Box::pin(SessionStore::delete(self, id, secret))
+    }
+
+    fn version_use(&self) -> VersionUse {
+        SessionStore::version_use(self)
     }
 }

@@ -12,8 +12,13 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{Commit, Create, Freshness, Load, Renewal, SessionStore, StoreError, StoreErrorKind};
-use crate::{Clock, Record, SessionId, SystemClock, Timestamp, Version, model::BySession};
+use super::{
+    Commit, Create, Delete, Freshness, Load, Renewal, SessionStore, StoreError, StoreErrorKind,
+    VersionUse,
+};
+use crate::{
+    Clock, Record, SecretHash, SessionId, SystemClock, Timestamp, Version, model::BySession,
+};
 
 /// Keeps sessions in the memory of this process: for one node, for tests, and for trying things out.
 ///
@@ -75,7 +80,9 @@ impl fmt::Debug for MemoryStore {
 
 impl SessionStore for MemoryStore {
     async fn load(&self, id: SessionId, _: Freshness) -> Result<Load, StoreError> {
-        let found = self.shared.shard(id).lock().records.get(&id).cloned();
+        let shard = self.shared.shard(id).lock();
+        let found = shard.records.get(&id).map(|kept| kept.record.clone());
+        drop(shard);
         Ok(found.map_or(Load::Absent, |record| {
             Load::judge(record, self.shared.clock.now())
         }))
@@ -84,19 +91,11 @@ impl SessionStore for MemoryStore {
     async fn create(&self, record: Record) -> Result<Create, StoreError> {
         let (mut shard, now) = self.shared.enter(record.id());
         self.shared.check_size(&record)?;
-        if let Some(stored) = shard.records.get(&record.id()) {
-            let this_creation = stored.lineage().contains(record.version());
-            return Ok(if this_creation {
-                Create::Created
-            } else {
-                Create::Exists
-            });
+        if shard.records.contains_key(&record.id()) {
+            return Ok(Create::Exists);
         }
         self.shared.reserve(&mut shard, now, weight(&record))?;
-        shard
-            .expiries
-            .push(Reverse((record.lease_end(), record.id())));
-        shard.records.insert(record.id(), record);
+        shard.put(record);
         Ok(Create::Created)
     }
 
@@ -106,8 +105,11 @@ impl SessionStore for MemoryStore {
         let Some(stored) = shard.live(record.id(), now) else {
             return Ok(Commit::Gone);
         };
+        if stored.version() == record.version() {
+            return Ok(Commit::Stored);
+        }
         if stored.lineage().contains(record.version()) {
-            return Ok(Commit::Stored(stored.version()));
+            return Ok(Commit::Overtaken(stored.clone()));
         }
         if stored.version() != expected {
             return Ok(Commit::Conflict(stored.clone()));
@@ -116,9 +118,8 @@ impl SessionStore for MemoryStore {
         self.shared
             .reserve(&mut shard, now, after.saturating_sub(before))?;
         self.shared.release(before.saturating_sub(after));
-        let version = record.version();
-        shard.records.insert(record.id(), record);
-        Ok(Commit::Stored(version))
+        shard.put(record);
+        Ok(Commit::Stored)
     }
 
     async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
@@ -131,13 +132,22 @@ impl SessionStore for MemoryStore {
         Ok(Renewal::Renewed(stored.version()))
     }
 
-    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
         let (mut shard, _) = self.shared.enter(id);
-        if let Some(removed) = shard.records.remove(&id) {
-            self.shared.release(weight(&removed));
-            shard.forget_removed();
+        let Some(kept) = shard.records.get(&id) else {
+            return Ok(Delete::Absent);
+        };
+        if kept.record.secret_hash() != secret {
+            return Ok(Delete::Superseded);
         }
-        Ok(())
+        self.shared.release(weight(&kept.record));
+        shard.records.remove(&id);
+        shard.forget_removed();
+        Ok(Delete::Deleted)
+    }
+
+    fn version_use(&self) -> VersionUse {
+        VersionUse::Unused
     }
 }
 
@@ -205,26 +215,46 @@ struct Shared {
 
 #[derive(Default)]
 struct Shard {
-    records: BySession<Record>,
-    /// When to look at a session next; one entry per session. A renewal leaves it alone: a session
-    /// that turns out to live on when its time comes is simply entered again.
+    records: BySession<Kept>,
+    /// When to look at a session next: never after its lease ends. A renewal leaves the entry alone: a
+    /// session that turns out to live on when its time comes is simply entered again. One whose lease became
+    /// shorter has a second entry, and the first is void.
     expiries: BinaryHeap<Reverse<(Timestamp, SessionId)>>,
+}
+
+struct Kept {
+    record: Record,
+    /// The time of the entry in `expiries` that counts.
+    due: Timestamp,
 }
 
 impl Shard {
     fn live(&mut self, id: SessionId, now: Timestamp) -> Option<&mut Record> {
-        let stored = self.records.get_mut(&id)?;
+        let stored = &mut self.records.get_mut(&id)?.record;
         stored.expiry(now).is_none().then_some(stored)
+    }
+
+    fn put(&mut self, record: Record) {
+        let (id, end) = (record.id(), record.lease_end());
+        let due = self.records.get(&id).map(|kept| kept.due);
+        let due = match due {
+            Some(due) if due <= end => due,
+            Some(_) | None => {
+                self.expiries.push(Reverse((end, id)));
+                end
+            }
+        };
+        self.records.insert(id, Kept { record, due });
     }
 
     /// Drops the expiries of sessions that were deleted, once those are the greater part. Otherwise
     /// logins and logouts would pile them up until their leases end.
     fn forget_removed(&mut self) {
         if self.expiries.len() > 2 * self.records.len() + EXPIRIES_NOT_WORTH_SWEEPING {
-            let ends = self
-                .records
-                .values()
-                .map(|record| Reverse((record.lease_end(), record.id())));
+            let ends = self.records.values_mut().map(|kept| {
+                kept.due = kept.record.lease_end();
+                Reverse((kept.due, kept.record.id()))
+            });
             self.expiries = ends.collect();
         }
     }
@@ -287,16 +317,18 @@ impl Shared {
                 Some(Reverse((due, _))) if *due <= now => {}
                 Some(_) | None => return,
             }
-            let Some(Reverse((_, id))) = shard.expiries.pop() else {
+            let Some(Reverse((due, id))) = shard.expiries.pop() else {
                 return;
             };
-            match shard.records.get(&id) {
-                Some(record) if record.expiry(now).is_some() => {
-                    self.release(weight(record));
-                    shard.records.remove(&id);
-                }
-                Some(record) => shard.expiries.push(Reverse((record.lease_end(), id))),
-                None => {}
+            let Some(kept) = shard.records.get_mut(&id).filter(|kept| kept.due == due) else {
+                continue;
+            };
+            if kept.record.expiry(now).is_some() {
+                self.release(weight(&kept.record));
+                shard.records.remove(&id);
+            } else {
+                kept.due = kept.record.lease_end();
+                shard.expiries.push(Reverse((kept.due, id)));
             }
         }
     }
@@ -364,10 +396,37 @@ mod tests {
             let larger = first.clone().next(2).with_values(values);
             // Whatever this comes to: it does not fit, or the session has expired.
             let _ = store.commit(first.version(), larger).await;
-            store.delete(first.id()).await.unwrap();
+            let _ = store.delete(first.id(), first.secret_hash()).await.unwrap();
             assert_eq!(store.bytes(), 0, "lease of {lease} s");
             assert_eq!(store.create(record(2, 60)).await.unwrap(), Create::Created);
         }
+    }
+
+    #[tokio::test]
+    async fn a_full_store_collects_sessions_whose_lease_became_shorter() {
+        let clock = Arc::new(RestlessClock::default());
+        let long = record(1, 1_000_000);
+        let store = MemoryStore::builder()
+            .max_bytes(weight(&long))
+            .clock(Arc::clone(&clock))
+            .build();
+        assert_eq!(store.create(long.clone()).await.unwrap(), Create::Created);
+        let short = long
+            .clone()
+            .next(2)
+            .with_lease_end(Timestamp::from_millis(60_000));
+        let committed = store.commit(long.version(), short).await.unwrap();
+        assert_eq!(committed, Commit::Stored);
+        assert!(
+            store.create(record(2, 1_000_000)).await.is_err(),
+            "it lives"
+        );
+        clock.0.fetch_add(60, Ordering::Relaxed);
+        assert_eq!(
+            store.create(record(2, 1_000_000)).await.unwrap(),
+            Create::Created
+        );
+        assert_eq!(store.len(), 1);
     }
 
     #[tokio::test]
@@ -376,7 +435,10 @@ mod tests {
         for number in 0..10_000_u32 {
             let record = record(number, 60);
             let _ = store.create(record.clone()).await.unwrap();
-            store.delete(record.id()).await.unwrap();
+            let _ = store
+                .delete(record.id(), record.secret_hash())
+                .await
+                .unwrap();
         }
         let left: usize = store
             .shared

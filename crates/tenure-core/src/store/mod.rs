@@ -13,7 +13,7 @@ pub use self::{
     feed::{Fed, Feed, FeedListener},
     memory::{MemoryStore, MemoryStoreBuilder},
 };
-use crate::{Expiry, Record, SessionId, Timestamp, Version};
+use crate::{Expiry, Record, SecretHash, SessionId, Timestamp, Version};
 
 /// Durable, versioned storage for session records.
 ///
@@ -21,16 +21,26 @@ use crate::{Expiry, Record, SessionId, Timestamp, Version};
 /// so two requests that read the same session cannot silently overwrite each other.
 /// Implementations must pass every test of `tenure_testing::store_conformance!`.
 ///
-/// Expected outcomes are values ([`Load`], [`Create`], [`Commit`], [`Renewal`]); an error is a fault of the
-/// storage, and says with [`StoreError::outcome_unknown`] whether the write may have happened.
+/// Expected outcomes are values ([`Load`], [`Create`], [`Commit`], [`Renewal`], [`Delete`]); an error is a
+/// fault of the storage, and says with [`StoreError::outcome_unknown`] whether the write may have happened.
 ///
 /// # Consistency
 ///
 /// All verbs are linearizable per session, and a session that is deleted or expired never comes
 /// back: only [`create`](Self::create) writes a key that is not there, and ids are never reused.
 ///
-/// Every verb is idempotent, so that a call whose reply was lost is simply made again: commits and
-/// creations recognise themselves by their version.
+/// # Unknown outcomes
+///
+/// A write whose reply was lost has happened, will still happen, or never will: the connection that
+/// carried it may deliver it late. So:
+///
+/// - a *creation* is made once under one id. Nobody makes it again, neither its caller nor the store: it
+///   might bring a session back that was created, used and ended in between;
+/// - a *commit* is made again only unchanged, and recognises itself by its version
+///   ([`Commit::Overtaken`]). A store does not make it again by itself: only who knows that it was made
+///   before can tell what a conflict means, once the commit's tag has left the lineage;
+/// - a *renewal* and a *deletion* may be made again by anyone. A deletion names the secret of what it may
+///   delete, so that one that arrives late does not end a later login.
 ///
 /// # Cancellation
 ///
@@ -54,7 +64,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         freshness: Freshness,
     ) -> impl Future<Output = Result<Load, StoreError>> + Send;
 
-    /// Writes a record under an id at which nothing is stored.
+    /// Writes a record under an id at which nothing is stored. Never made twice under one id; see
+    /// [unknown outcomes](Self#unknown-outcomes).
     ///
     /// # Errors
     ///
@@ -64,9 +75,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// Replaces a live record if its version is still `expected`. One atomic step.
     ///
-    /// If `record`'s own version is part of the stored lineage, this very commit was made before,
-    /// and the outcome is [`Commit::Stored`]. The lease of `record` counts from then on, even if it
-    /// ends earlier than the stored one.
+    /// If `record`'s own version is part of the stored lineage, this very commit was made before, and
+    /// nothing is written: the outcome is [`Commit::Stored`] if the stored version is that one, and
+    /// [`Commit::Overtaken`] if others have committed since. The lease of `record` counts from a commit on, even
+    /// if it ends earlier than the stored one.
     ///
     /// # Errors
     ///
@@ -91,12 +103,26 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         lease_end: Timestamp,
     ) -> impl Future<Output = Result<Renewal, StoreError>> + Send;
 
-    /// Removes a record, whatever its version. No error if it is not there.
+    /// Removes a record, whatever its version, if its secret is the one with this hash. One atomic step.
+    ///
+    /// A session can be ended by whoever holds its present secret, also if its record is damaged or was
+    /// written by a later version of tenure: the hash stands where [`Record::encode`] puts it in every
+    /// format. What is too short to be a record is removed.
     ///
     /// # Errors
     ///
     /// A [`StoreError`]. Unless it says that the outcome is unknown, the record is still there.
-    fn delete(&self, id: SessionId) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn delete(
+        &self,
+        id: SessionId,
+        secret: SecretHash,
+    ) -> impl Future<Output = Result<Delete, StoreError>> + Send;
+
+    /// What the version in a visitor's cookie is good for, which decides how often the cookie is set.
+    /// [`VersionUse::Witness`] unless the store says otherwise.
+    fn version_use(&self) -> VersionUse {
+        VersionUse::Witness
+    }
 
     /// Another handle to this storage, which tells `listener` what others change; `None`, the
     /// default, if the storage cannot tell. For caches, which then need not ask.
@@ -140,8 +166,16 @@ impl<S: SessionStore> SessionStore for Arc<S> {
         (**self).renew(id, lease_end)
     }
 
-    fn delete(&self, id: SessionId) -> impl Future<Output = Result<(), StoreError>> + Send {
-        (**self).delete(id)
+    fn delete(
+        &self,
+        id: SessionId,
+        secret: SecretHash,
+    ) -> impl Future<Output = Result<Delete, StoreError>> + Send {
+        (**self).delete(id, secret)
+    }
+
+    fn version_use(&self) -> VersionUse {
+        (**self).version_use()
     }
 
     fn feed(&self, listener: Arc<dyn FeedListener>) -> Option<Fed<Self>> {
@@ -190,21 +224,26 @@ impl Load {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must handle every outcome")]
 pub enum Create {
-    /// The record is stored, now or by an earlier attempt of this same creation.
+    /// The record is stored.
     Created,
-    /// Another session is stored under this id; nothing was written.
+    /// Something is stored under this id; nothing was written.
     Exists,
 }
 
 /// What became of a commit.
-#[must_use = "`Conflict` and `Gone` mean that nothing was written"]
+#[must_use = "`Conflict` and `Gone` mean that nothing was written now"]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must handle every outcome")]
 pub enum Commit {
-    /// The write happened, now or by an earlier attempt of this same commit. Holds the version that
-    /// is stored now: the commit's own, unless others have committed since the earlier attempt.
-    Stored(Version),
-    /// Another writer got there first; nothing was written. Holds what is stored now.
+    /// The record is stored, now or by an earlier attempt of this same commit.
+    Stored,
+    /// An earlier attempt of this same commit had happened, and others have committed since. Holds what is
+    /// stored now.
+    Overtaken(Record),
+    /// Another writer got there first; nothing was written now. Holds what is stored.
+    ///
+    /// Nor will anything be written by this commit, since the expected version is past. Whether an earlier
+    /// attempt of it had happened shows in the lineage, as far as that reaches back.
     Conflict(Record),
     /// The session was deleted or has expired; nothing was written, and nothing ever will be under
     /// this id.
@@ -221,4 +260,37 @@ pub enum Renewal {
     Renewed(Version),
     /// The session was deleted or has expired.
     Gone,
+}
+
+/// What became of a deletion.
+#[must_use = "`Superseded` means that the session is still there"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "callers must handle every outcome")]
+pub enum Delete {
+    /// The record was removed.
+    Deleted,
+    /// Nothing was stored under this id.
+    Absent,
+    /// The session has another secret, so it is somebody's later login; nothing was removed.
+    Superseded,
+}
+
+/// What the version in a visitor's cookie is good for.
+///
+/// Each use includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the manager must know what each asks of it"
+)]
+pub enum VersionUse {
+    /// Nothing: the store answers with what it holds, and cannot lose commits without losing all. The
+    /// cookie is set when a session begins, when its secret is replaced, and when its life is prolonged.
+    Unused,
+    /// It bears witness: a store that has lost commits, as after a failover, shows it. The cookie is set
+    /// with every commit besides.
+    Witness,
+    /// It is the least that a cache may answer with, so that a visitor reads what they have written. As a
+    /// witness, it is set with every commit.
+    Floor,
 }

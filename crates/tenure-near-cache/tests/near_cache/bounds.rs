@@ -1,6 +1,6 @@
 //! How much is kept.
 
-use tenure_core::{Clock, Load, SessionStore};
+use tenure_core::{Clock, Load, SecretHash, SessionStore};
 use tenure_testing::records;
 
 use crate::support::{World, found};
@@ -33,7 +33,12 @@ async fn sessions_that_are_not_there_are_bounded_too() {
     for _ in 0..20_000 {
         let record = records::fresh(world.clock.now());
         assert_eq!(node.load(&record).await, Load::Absent);
-        assert!(node.cache.delete(records::random_id()).await.is_ok());
+        assert!(
+            node.cache
+                .delete(records::random_id(), SecretHash::from_bytes([0; 32]))
+                .await
+                .is_ok()
+        );
     }
     assert!(node.cache.metrics().bytes <= MAX_BYTES);
 }

@@ -96,7 +96,7 @@ async fn a_commit_that_another_one_has_overtaken_is_not_kept() {
     gate.arrivals(1).await;
     let theirs = world.changed(&ours).await;
     gate.open();
-    assert_eq!(committing.await.unwrap(), Commit::Stored(ours.version()));
+    assert_eq!(committing.await.unwrap(), Commit::Stored);
     assert_cached(&node, &base, &found(&theirs), false).await;
 }
 
@@ -146,7 +146,7 @@ async fn a_repeated_commit_on_which_others_have_built_is_not_kept() {
     );
     let theirs = world.changed(&ours).await;
     let outcome = node.cache.commit(base.version(), ours.clone()).await;
-    assert_eq!(outcome.unwrap(), Commit::Stored(theirs.version()));
+    assert_eq!(outcome.unwrap(), Commit::Stored);
     assert_cached(&node, &ours, &found(&theirs), false).await;
 }
 
@@ -195,12 +195,21 @@ async fn a_deleted_session_stays_deleted_without_asking() {
     let gate = node.gates().hold(Verb::Load, Moment::AfterCall);
     let loading = node.loading_latest(record.id());
     gate.arrivals(1).await;
-    assert!(node.cache.delete(record.id()).await.is_ok());
+    assert!(
+        node.cache
+            .delete(record.id(), record.secret_hash())
+            .await
+            .is_ok()
+    );
     gate.open();
     assert_eq!(loading.await.unwrap(), found(&record));
     // Whatever others report, and however long ago it was: nothing comes back under this id.
     assert_cached(&node, &record, &Load::Absent, true).await;
-    world.elsewhere.delete(record.id()).await.unwrap();
+    let _ = world
+        .elsewhere
+        .delete(record.id(), record.secret_hash())
+        .await
+        .unwrap();
     world.elsewhere.silence();
     tokio::time::sleep(10 * STALENESS).await;
     assert_cached(&node, &record, &Load::Absent, true).await;
@@ -214,7 +223,12 @@ async fn a_deletion_that_failed_leaves_nothing_to_believe() {
         node.finds(&record, &record).await;
         node.faults()
             .fail_next(1, Verb::Delete, moment, StoreErrorKind::Interrupted);
-        assert!(node.cache.delete(record.id()).await.is_err());
+        assert!(
+            node.cache
+                .delete(record.id(), record.secret_hash())
+                .await
+                .is_err()
+        );
         let expected = if is_gone {
             Load::Absent
         } else {
@@ -229,7 +243,11 @@ async fn a_session_that_was_deleted_elsewhere_is_absent_at_once() {
     let world = World::new();
     let (node, record) = (world.node(), world.stored().await);
     node.finds(&record, &record).await;
-    world.elsewhere.delete(record.id()).await.unwrap();
+    let _ = world
+        .elsewhere
+        .delete(record.id(), record.secret_hash())
+        .await
+        .unwrap();
     assert_cached(&node, &record, &Load::Absent, false).await;
 }
 
@@ -246,6 +264,12 @@ async fn writes_of_one_node_reach_the_other_s_cache() {
         record = there.commits(&record).await;
         here.finds(&first, &record).await;
     }
-    assert!(there.cache.delete(record.id()).await.is_ok());
+    assert!(
+        there
+            .cache
+            .delete(record.id(), record.secret_hash())
+            .await
+            .is_ok()
+    );
     assert_eq!(here.load(&first).await, Load::Absent);
 }

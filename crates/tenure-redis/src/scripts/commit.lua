@@ -6,8 +6,9 @@
 -- ARGV[3]  the present, 8 bytes: milliseconds since the Unix epoch
 -- ARGV[4]  time to live, milliseconds
 --
--- Returns the stored version, 16 bytes, if written (also when this very commit was written before and
--- others have committed since), nil if the session is gone, or the stored record on a conflict.
+-- Returns 1 if the new record is stored, now or by an earlier attempt of this same commit; nil if the
+-- session is gone; otherwise the record that is stored instead. Its lineage tells whether that one descends
+-- from this commit.
 
 local expected, record, now, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
@@ -23,16 +24,13 @@ if difference(head, LEASE_END, now, 1) <= 0 then
   return false
 end
 local version = sub(head, VERSION, VERSION + 15)
-if descends_from(head, record) then
-  return version
-end
 -- The counter and the newest tag lie side by side. Both count: after a failover, two histories can
 -- have reached the same counter.
 if version ~= expected then
-  return call('GETRANGE', key, '0', '-1')
+  return version == sub(record, VERSION, VERSION + 15) and 1 or call('GETRANGE', key, '0', '-1')
 end
 
 call('SET', key, record, 'PX', ttl)
 -- See create.lua: keeps a tracking connection informed of this key.
 call('EXISTS', key)
-return sub(record, VERSION, VERSION + 15)
+return 1

@@ -5,7 +5,7 @@
 -- few functions, and what is used often has a local name.
 
 local HEADER_BYTES = 154
-local VERSION, LEASE_END, ABSOLUTE_END = 19, 91, 99
+local VERSION, LEASE_END, ABSOLUTE_END, SECRET = 19, 91, 99, 123
 
 local call, sub, unpack = redis.call, string.sub, struct.unpack
 
@@ -24,17 +24,6 @@ local function is_record_of(head, id)
   end
   local format, flags, head_id = unpack('>BBc16', head)
   return format == 1 and flags <= 1 and head_id == id
-end
-
--- Whether the stored record is `record` or descends from it, as far as its eight tags reach. This
--- is how a creation or a commit that is sent a second time recognises itself.
-local function descends_from(head, record)
-  local behind = difference(head, VERSION, record, VERSION)
-  if behind < 0 or behind > 7 then
-    return false
-  end
-  local at = VERSION + 8 + 8 * behind
-  return sub(head, at, at + 7) == sub(record, VERSION + 8, VERSION + 15)
 end
 
 local function corrupt()

@@ -22,11 +22,11 @@ async fn every_verb_is_one_command() {
     stats.remove("config|resetstat");
     let expected = [
         ("del", 10),
-        ("evalsha", 30),
+        ("evalsha", 40),
         ("get", 10),
         // Within the scripts. Each reads the key after it has written.
         ("exists", 40),
-        ("getrange", 30),
+        ("getrange", 40),
         ("pexpire", 10),
         ("set", 20),
         ("setrange", 10),
@@ -47,8 +47,8 @@ async fn a_flushed_script_cache_is_filled_again_by_the_next_call() {
     use_every_verb(&store).await;
     use_every_verb(&store).await;
     let stats = server.command_stats();
-    assert_eq!(stats["eval"], 3, "one for each script");
-    assert_eq!(stats["evalsha"], 6);
+    assert_eq!(stats["eval"], 4, "one for each script");
+    assert_eq!(stats["evalsha"], 8);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn the_key_is_the_prefix_and_the_id_and_lives_as_long_as_the_lease() {
     let next = records::successor(&record).with_lease_end(shorter);
     assert_eq!(
         store.commit(record.version(), next.clone()).await.unwrap(),
-        Commit::Stored(next.version())
+        Commit::Stored
     );
     is_about(Duration::from_secs(100));
 }
@@ -104,7 +104,8 @@ async fn of_64_tasks_that_share_a_store_and_a_session_none_loses_a_commit() {
                 loop {
                     let next = records::successor(&base);
                     match store.commit(base.version(), next.clone()).await.unwrap() {
-                        Commit::Stored(_) => break base = next,
+                        Commit::Stored => break base = next,
+                        Commit::Overtaken(_) => panic!("it was sent once"),
                         Commit::Conflict(current) => base = current,
                         Commit::Gone => panic!("the session is gone"),
                     }
@@ -152,7 +153,7 @@ async fn a_stored_record_above_the_limit_is_not_decoded() {
     let record = live(&generous).await;
     let next = records::padded(&records::successor(&record), 4096);
     let outcome = generous.commit(record.version(), next.clone()).await;
-    assert_eq!(outcome.unwrap(), Commit::Stored(next.version()));
+    assert_eq!(outcome.unwrap(), Commit::Stored);
 
     let builder = RedisStore::builder(server.url()).max_record_bytes(2048);
     let strict = builder.connect().await.unwrap();
@@ -183,7 +184,7 @@ async fn missing_rights_are_refusals_and_cost_nothing_else() {
     assert_eq!(outcome.unwrap(), Load::Absent);
     let outcome = store.create(record.clone()).await;
     assert_eq!(outcome.unwrap_err().kind(), StoreErrorKind::Refused);
-    let outcome = store.delete(record.id()).await;
+    let outcome = store.delete(record.id(), record.secret_hash()).await;
     assert_eq!(outcome.unwrap_err().kind(), StoreErrorKind::Refused);
 }
 
@@ -192,10 +193,13 @@ async fn use_every_verb(store: &RedisStore) {
     holds(store, &record).await;
     let next = records::successor(&record);
     let outcome = store.commit(record.version(), next.clone()).await;
-    assert_eq!(outcome.unwrap(), Commit::Stored(next.version()));
+    assert_eq!(outcome.unwrap(), Commit::Stored);
     let outcome = store.renew(record.id(), record.absolute_end()).await;
     assert_eq!(outcome.unwrap(), Renewal::Renewed(next.version()));
-    store.delete(record.id()).await.unwrap();
+    let _ = store
+        .delete(record.id(), record.secret_hash())
+        .await
+        .unwrap();
 }
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);

@@ -64,7 +64,7 @@ impl Pair {
     async fn changed_there(&self, base: &Record) -> Record {
         let next = records::successor(base);
         let outcome = self.there.commit(base.version(), next.clone()).await;
-        assert_eq!(outcome.unwrap(), Commit::Stored(next.version()));
+        assert_eq!(outcome.unwrap(), Commit::Stored);
         next
     }
 }
@@ -84,7 +84,7 @@ async fn an_own_write_is_not_reported_and_keeps_the_session_tracked() {
     let record = live(store).await;
     let next = records::successor(&record);
     let committed = store.commit(record.version(), next.clone()).await;
-    assert_eq!(committed.unwrap(), Commit::Stored(next.version()));
+    assert_eq!(committed.unwrap(), Commit::Stored);
     let later = next.lease_end().after(Duration::from_secs(1));
     assert!(store.renew(record.id(), later).await.is_ok());
     assert_eq!(pair.reported().await, []);
@@ -108,7 +108,12 @@ async fn an_own_write_is_not_reported_and_keeps_the_session_tracked() {
         "after a creation"
     );
 
-    assert!(store.delete(record.id()).await.is_ok());
+    assert!(
+        store
+            .delete(record.id(), record.secret_hash())
+            .await
+            .is_ok()
+    );
     assert_eq!(pair.reported().await, [], "a deletion");
 }
 

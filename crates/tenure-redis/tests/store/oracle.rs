@@ -160,9 +160,18 @@ impl Run<'_> {
     }
 
     async fn delete(&mut self, session: usize) {
-        let id = self.sessions[session][0].id();
-        self.memory.delete(id).await.unwrap();
-        self.redis.delete(id).await.unwrap();
+        let (id, secret) = {
+            let record = &self.sessions[session][0];
+            (record.id(), record.secret_hash())
+        };
+        let is_live = matches!(
+            self.redis.load(id, Freshness::Latest).await.unwrap(),
+            Load::Found(_)
+        );
+        let memory = self.memory.delete(id, secret).await.unwrap();
+        let redis = self.redis.delete(id, secret).await.unwrap();
+        // When an ended session is collected is each store's own affair.
+        assert!(memory == redis || !is_live, "{memory:?}, {redis:?}");
         self.count("Deleted");
     }
 

@@ -15,7 +15,10 @@ async fn a_confirmed_deletion_has_reached_the_replica() {
     let store = confirming(&primary).await;
     for _ in 0..20 {
         let record = live(&store).await;
-        store.delete(record.id()).await.unwrap();
+        let _ = store
+            .delete(record.id(), record.secret_hash())
+            .await
+            .unwrap();
         assert_eq!(send(&replica, &format!("EXISTS {}", key(&record))), "0");
         lacks(&store, &record).await;
     }
@@ -31,7 +34,10 @@ async fn a_deletion_that_no_replica_confirms_says_so_however_often_it_is_tried()
     // the replica has never heard of.
     for attempt in 0..2 {
         let begun = Instant::now();
-        let error = store.delete(record.id()).await.unwrap_err();
+        let error = store
+            .delete(record.id(), record.secret_hash())
+            .await
+            .unwrap_err();
         assert_eq!(
             error.kind(),
             StoreErrorKind::NotReplicated,
@@ -42,7 +48,10 @@ async fn a_deletion_that_no_replica_confirms_says_so_however_often_it_is_tried()
         lacks(&store, &record).await;
     }
     replica.cont();
-    store.delete(record.id()).await.unwrap();
+    let _ = store
+        .delete(record.id(), record.secret_hash())
+        .await
+        .unwrap();
     assert_eq!(send(&replica, &format!("EXISTS {}", key(&record))), "0");
 }
 
@@ -51,7 +60,10 @@ async fn without_a_replica_a_deletion_that_needs_one_is_not_confirmed() {
     let primary = RedisServer::start();
     let store = confirming(&primary).await;
     let record = live(&store).await;
-    let error = store.delete(record.id()).await.unwrap_err();
+    let error = store
+        .delete(record.id(), record.secret_hash())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::NotReplicated, "{error:?}");
     lacks(&store, &record).await;
 }
@@ -64,7 +76,7 @@ async fn a_dropped_deletion_leaves_no_connection_behind_that_still_waits() {
     let record = live(&store).await;
     replica.stop();
     for _ in 0..5 {
-        let delete = store.delete(record.id());
+        let delete = store.delete(record.id(), record.secret_hash());
         assert!(timeout(Duration::from_millis(50), delete).await.is_err());
     }
     let waiting = || {
@@ -77,7 +89,10 @@ async fn a_dropped_deletion_leaves_no_connection_behind_that_still_waits() {
         sleep(Duration::from_millis(5)).await;
     }
     replica.cont();
-    store.delete(record.id()).await.unwrap();
+    let _ = store
+        .delete(record.id(), record.secret_hash())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -86,7 +101,10 @@ async fn a_full_primary_still_deletes_with_confirmation() {
     let store = confirming(&primary).await;
     let record = live(&store).await;
     send(&primary, "CONFIG SET maxmemory 1");
-    store.delete(record.id()).await.unwrap();
+    let _ = store
+        .delete(record.id(), record.secret_hash())
+        .await
+        .unwrap();
     lacks(&store, &record).await;
 }
 
@@ -96,13 +114,19 @@ async fn confirming_connections_that_broke_are_made_anew() {
     let store = confirming(&primary).await;
     for _ in 0..10 {
         let record = live(&store).await;
-        store.delete(record.id()).await.unwrap();
+        let _ = store
+            .delete(record.id(), record.secret_hash())
+            .await
+            .unwrap();
         assert!(kill_connections(&primary) > 0);
     }
     let record = live(&store).await;
     primary.kill();
     sleep(Duration::from_millis(50)).await;
-    let error = store.delete(record.id()).await.unwrap_err();
+    let error = store
+        .delete(record.id(), record.secret_hash())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
 }
 

@@ -96,7 +96,7 @@ pub async fn concurrent_updates_are_all_kept(fixture: impl Fixture) {
                 // Between reading and writing the others get their turn, even if the store never waits.
                 yield_now().await;
                 match steps::commit(&*fixture, current.version(), &next).await {
-                    Commit::Stored(_) => break,
+                    Commit::Stored => break,
                     Commit::Conflict(newer) => {
                         assert!(
                             newer.version().counter() > current.version().counter(),
@@ -104,6 +104,7 @@ pub async fn concurrent_updates_are_all_kept(fixture: impl Fixture) {
                         );
                         current = newer;
                     }
+                    Commit::Overtaken(_) => panic!("a commit that was made once was overtaken"),
                     Commit::Gone => panic!("a live session is gone"),
                 }
             }
@@ -136,7 +137,7 @@ pub async fn a_deletion_among_concurrent_commits_is_final(fixture: impl Fixture)
             let base = base.clone();
             async move {
                 match task % 4 {
-                    0 => steps::deleted(&*fixture, id).await,
+                    0 => steps::deleted(&*fixture, &base).await,
                     1 => {
                         let outcome = steps::renew(&*fixture, id, base.absolute_end()).await;
                         // Which of the two it is, the race decides.
@@ -213,8 +214,8 @@ async fn commit_until_gone(fixture: &impl Fixture, base: Record, task: usize) {
     for _ in 0..MOST_COMMITS {
         let next = counted(&current, task);
         current = match steps::commit(fixture, current.version(), &next).await {
-            Commit::Stored(_) => next,
-            Commit::Conflict(newer) => newer,
+            Commit::Stored => next,
+            Commit::Conflict(newer) | Commit::Overtaken(newer) => newer,
             Commit::Gone => return,
         };
         // A store that never waits would keep its thread, and the deletion from running at all.
@@ -223,8 +224,8 @@ async fn commit_until_gone(fixture: &impl Fixture, base: Record, task: usize) {
     panic!("a deleted session still takes commits");
 }
 
-const fn is_stored(outcome: &Commit) -> bool {
-    matches!(outcome, Commit::Stored(_))
+fn is_stored(outcome: &Commit) -> bool {
+    *outcome == Commit::Stored
 }
 
 fn counted(base: &Record, count: usize) -> Record {

@@ -1,6 +1,6 @@
 use tenure_core::{
-    Clock, Commit, Create, Freshness, Load, Principal, RECORD_HEADER_BYTES, Record, Renewal,
-    SessionId, SessionStore, StoreError, StoreErrorKind,
+    Clock, Commit, Create, Delete, Freshness, Load, Principal, RECORD_HEADER_BYTES, Record,
+    Renewal, SecretHash, SessionId, SessionStore, StoreError, StoreErrorKind,
 };
 
 use super::{Fixture, Planted, steps};
@@ -37,7 +37,8 @@ pub async fn a_record_that_names_another_session_is_a_fault(fixture: impl Fixtur
     is_corrupt("renew", &outcome);
     is_corrupt("load", &load(&fixture, ours.id()).await);
     steps::absent(&fixture, foreign.id()).await;
-    steps::deleted(&fixture, ours.id()).await;
+    let outcome = steps::delete(&fixture, ours.id(), foreign.secret_hash()).await;
+    assert_eq!(outcome, Delete::Deleted, "with the secret that it has");
     steps::absent(&fixture, ours.id()).await;
 }
 
@@ -73,14 +74,35 @@ pub async fn nothing_is_written_over_bytes_that_are_no_record(fixture: impl Fixt
     }
 }
 
-/// A session whose record is damaged can still be logged out.
+/// A session whose record is damaged, or newer than this version, can still be logged out by whoever holds
+/// its secret. What is too short to have one is nobody's.
 pub async fn bytes_that_are_no_record_can_be_deleted(fixture: impl Fixture) {
     for damage in damages(&fixture) {
         if plant(&fixture, damage.id, &damage.bytes).await == Planted::Unrepresentable {
             return;
         }
-        steps::deleted(&fixture, damage.id).await;
-        steps::absent(&fixture, damage.id).await;
+        let Damage { what, id, .. } = damage;
+        let secret =
+            Record::stored_secret(&damage.bytes).unwrap_or(SecretHash::from_bytes([1; 32]));
+        let outcome = steps::delete(&fixture, id, secret).await;
+        assert_eq!(outcome, Delete::Deleted, "{what}");
+        steps::absent(&fixture, id).await;
+    }
+}
+
+/// What is long enough for a record, and holds another secret, may be somebody's session, in whatever
+/// format.
+pub async fn bytes_that_may_be_someone_else_s_are_not_deleted(fixture: impl Fixture) {
+    for damage in damages(&fixture) {
+        if plant(&fixture, damage.id, &damage.bytes).await == Planted::Unrepresentable {
+            return;
+        }
+        if Record::stored_secret(&damage.bytes).is_some() {
+            let other = SecretHash::from_bytes([1; 32]);
+            let outcome = steps::delete(&fixture, damage.id, other).await;
+            assert_eq!(outcome, Delete::Superseded, "{}", damage.what);
+            is_corrupt(damage.what, &load(&fixture, damage.id).await);
+        }
     }
 }
 
@@ -93,7 +115,8 @@ async fn plant(fixture: &impl Fixture, id: SessionId, bytes: &[u8]) -> Planted {
         let record = records::fresh_under(id, fixture.clock().now());
         let outcome = steps::commit(fixture, record.version(), &records::successor(&record)).await;
         assert_eq!(outcome, Commit::Gone, "a commit on nothing");
-        steps::deleted(fixture, id).await;
+        let outcome = steps::delete(fixture, id, record.secret_hash()).await;
+        assert_eq!(outcome, Delete::Absent, "a deletion of nothing");
         steps::absent(fixture, id).await;
     }
     planted

@@ -24,18 +24,14 @@ pub async fn a_creation_under_a_live_id_leaves_that_session_alone(fixture: impl 
     steps::holds(&fixture, &stored).await;
 }
 
-/// A creation whose reply was lost is made again, and is answered as it was the first time.
-pub async fn a_retried_creation_recognises_itself(fixture: impl Fixture) {
+/// A creation is made once: one that arrives a second time finds its id taken, by itself as by others.
+pub async fn a_second_creation_under_one_id_changes_nothing(fixture: impl Fixture) {
     let record = steps::live(&fixture).await;
-    steps::created(&fixture, &record).await;
-    steps::holds(&fixture, &record).await;
-}
-
-/// A creation that is made again after a commit recognises itself and does not undo the commit.
-pub async fn a_retried_creation_leaves_later_commits_alone(fixture: impl Fixture) {
-    let record = steps::live(&fixture).await;
+    let outcome = steps::create(&fixture, &record).await;
+    assert_eq!(outcome, Create::Exists, "the id was taken");
     let later = records::successor(&record).with_values(records::values([("later", "value")]));
     let later = steps::committed(&fixture, &record, later).await;
-    steps::created(&fixture, &record).await;
+    let outcome = steps::create(&fixture, &record).await;
+    assert_eq!(outcome, Create::Exists, "the id was taken");
     steps::holds(&fixture, &later).await;
 }

@@ -1,4 +1,4 @@
-use tenure_core::{Clock, Commit, Renewal};
+use tenure_core::{Clock, Commit, Delete, Renewal, SecretHash};
 
 use super::{Fixture, steps};
 use crate::records;
@@ -6,7 +6,7 @@ use crate::records;
 /// After a deletion nothing is found.
 pub async fn a_deleted_session_is_absent(fixture: impl Fixture) {
     let (record, bystander) = (steps::live(&fixture).await, steps::live(&fixture).await);
-    steps::deleted(&fixture, record.id()).await;
+    steps::deleted(&fixture, &record).await;
     steps::absent(&fixture, record.id()).await;
     steps::holds(&fixture, &bystander).await;
 }
@@ -18,29 +18,54 @@ pub async fn a_deletion_asks_for_no_version(fixture: impl Fixture) {
         record = steps::committed(&fixture, &record, records::successor(&record)).await;
     }
     steps::renewed(&fixture, &record, record.absolute_end()).await;
-    steps::deleted(&fixture, record.id()).await;
+    steps::deleted(&fixture, &record).await;
     steps::absent(&fixture, record.id()).await;
 }
 
-/// A deletion whose reply was lost is made again, and succeeds.
+/// A deletion names the secret of what it may delete: one that was sent before a login, and arrives after
+/// it, leaves the login alone. So does one that is sent on behalf of a cookie that the login replaced.
+pub async fn a_deletion_with_another_secret_leaves_the_session_alone(fixture: impl Fixture) {
+    let before = steps::live(&fixture).await;
+    let secret = SecretHash::from_bytes([0x5e; 32]);
+    let login = records::successor(&before).with_secret(secret, fixture.clock().now());
+    let login = steps::committed(&fixture, &before, login).await;
+    let outcome = steps::delete(&fixture, before.id(), before.secret_hash()).await;
+    assert_eq!(
+        outcome,
+        Delete::Superseded,
+        "a deletion with a replaced secret"
+    );
+    steps::holds(&fixture, &login).await;
+    let outcome = steps::delete(&fixture, login.id(), secret).await;
+    assert_eq!(
+        outcome,
+        Delete::Deleted,
+        "a deletion with the present secret"
+    );
+    steps::absent(&fixture, login.id()).await;
+}
+
+/// A deletion whose reply was lost is made again, and finds nothing.
 pub async fn a_second_deletion_is_no_error(fixture: impl Fixture) {
     let record = steps::live(&fixture).await;
-    steps::deleted(&fixture, record.id()).await;
-    steps::deleted(&fixture, record.id()).await;
+    let delete = || steps::delete(&fixture, record.id(), record.secret_hash());
+    assert_eq!(delete().await, Delete::Deleted, "a deletion");
+    assert_eq!(delete().await, Delete::Absent, "the same once more");
     steps::absent(&fixture, record.id()).await;
 }
 
-/// Deleting what was never there succeeds.
+/// Deleting what was never there is no error.
 pub async fn a_deletion_of_an_unknown_id_is_no_error(fixture: impl Fixture) {
-    let id = records::random_id();
-    steps::deleted(&fixture, id).await;
-    steps::absent(&fixture, id).await;
+    let record = records::fresh(fixture.clock().now());
+    let outcome = steps::delete(&fixture, record.id(), record.secret_hash()).await;
+    assert_eq!(outcome, Delete::Absent, "a deletion of nothing");
+    steps::absent(&fixture, record.id()).await;
 }
 
 /// Delete wins: a commit that was based on the last version before the deletion is `Gone`.
 pub async fn a_commit_on_a_deleted_session_is_gone_and_creates_nothing(fixture: impl Fixture) {
     let record = steps::live(&fixture).await;
-    steps::deleted(&fixture, record.id()).await;
+    steps::deleted(&fixture, &record).await;
     let late = records::successor(&record);
     let outcome = steps::commit(&fixture, record.version(), &late).await;
     assert_eq!(outcome, Commit::Gone, "a commit after the deletion");
@@ -61,7 +86,7 @@ pub async fn a_retried_commit_on_a_deleted_session_is_gone_and_creates_nothing(
 ) {
     let base = steps::live(&fixture).await;
     let record = steps::committed(&fixture, &base, records::successor(&base)).await;
-    steps::deleted(&fixture, record.id()).await;
+    steps::deleted(&fixture, &record).await;
     let outcome = steps::commit(&fixture, base.version(), &record).await;
     assert_eq!(outcome, Commit::Gone, "a retry after the deletion");
     steps::absent(&fixture, record.id()).await;
@@ -70,7 +95,7 @@ pub async fn a_retried_commit_on_a_deleted_session_is_gone_and_creates_nothing(
 /// A renewal that comes after a deletion is `Gone`.
 pub async fn a_renewal_of_a_deleted_session_is_gone_and_creates_nothing(fixture: impl Fixture) {
     let record = steps::live(&fixture).await;
-    steps::deleted(&fixture, record.id()).await;
+    steps::deleted(&fixture, &record).await;
     let outcome = steps::renew(&fixture, record.id(), record.absolute_end()).await;
     assert_eq!(outcome, Renewal::Gone, "a renewal after the deletion");
     steps::absent(&fixture, record.id()).await;

@@ -1,8 +1,8 @@
 //! What clauses are made of: a call to the store, and what has to come of it.
 
 use tenure_core::{
-    Clock, Commit, Create, Expiry, Freshness, Load, Record, Renewal, SessionId, SessionStore,
-    StoreError, Timestamp, Version,
+    Clock, Commit, Create, Delete, Expiry, Freshness, Load, Record, Renewal, SecretHash, SessionId,
+    SessionStore, StoreError, Timestamp, Version,
 };
 
 use super::Fixture;
@@ -105,8 +105,7 @@ pub(super) async fn commit(fixture: &impl Fixture, expected: Version, record: &R
 /// Commits `record`, asserts that it is stored, and returns it.
 pub(super) async fn committed(fixture: &impl Fixture, base: &Record, record: Record) -> Record {
     let outcome = commit(fixture, base.version(), &record).await;
-    let stored = Commit::Stored(record.version());
-    assert_eq!(outcome, stored, "a commit from the current version");
+    assert_eq!(outcome, Commit::Stored, "a commit from the current version");
     record
 }
 
@@ -117,16 +116,23 @@ pub(super) async fn repeated(
     record: &Record,
     newest: &Record,
 ) {
-    let outcome = commit(fixture, base.version(), record).await;
-    let stored = Commit::Stored(newest.version());
-    assert_eq!(outcome, stored, "a commit that was made before");
+    match commit(fixture, base.version(), record).await {
+        Commit::Stored => same(newest, record),
+        Commit::Overtaken(current) => {
+            assert!(newest != record, "nobody has overtaken the commit");
+            same(&current, newest);
+        }
+        outcome => panic!("a commit that was made before was answered with {outcome:?}"),
+    }
 }
 
 /// Asserts that a commit conflicts with exactly this record.
 pub(super) fn conflicts_with(outcome: &Commit, current: &Record) {
     match outcome {
         Commit::Conflict(stored) => same(stored, current),
-        Commit::Stored(_) | Commit::Gone => panic!("expected a conflict, got {outcome:?}"),
+        Commit::Stored | Commit::Overtaken(_) | Commit::Gone => {
+            panic!("expected a conflict, got {outcome:?}")
+        }
     }
 }
 
@@ -143,8 +149,17 @@ pub(super) async fn renewed(fixture: &impl Fixture, record: &Record, lease_end: 
     );
 }
 
-pub(super) async fn deleted(fixture: &impl Fixture, id: SessionId) {
-    no_fault("delete", fixture.store().delete(id).await);
+pub(super) async fn delete(fixture: &impl Fixture, id: SessionId, secret: SecretHash) -> Delete {
+    no_fault("delete", fixture.store().delete(id, secret).await)
+}
+
+/// Ends a session, which need not be there any more.
+pub(super) async fn deleted(fixture: &impl Fixture, record: &Record) {
+    let outcome = delete(fixture, record.id(), record.secret_hash()).await;
+    assert!(
+        outcome != Delete::Superseded,
+        "a deletion with the present secret was refused"
+    );
 }
 
 pub(super) fn no_fault<T>(verb: &str, outcome: Result<T, StoreError>) -> T {

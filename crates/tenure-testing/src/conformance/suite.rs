@@ -68,8 +68,7 @@ macro_rules! __for_each_clause {
             a_created_record_is_loaded_back_equal
             an_unknown_id_is_absent
             a_creation_under_a_live_id_leaves_that_session_alone
-            a_retried_creation_recognises_itself
-            a_retried_creation_leaves_later_commits_alone
+            a_second_creation_under_one_id_changes_nothing
 
             values_of_any_bytes_survive
             names_and_principals_in_any_script_survive
@@ -88,6 +87,7 @@ macro_rules! __for_each_clause {
 
             a_deleted_session_is_absent
             a_deletion_asks_for_no_version
+            a_deletion_with_another_secret_leaves_the_session_alone
             a_second_deletion_is_no_error
             a_deletion_of_an_unknown_id_is_no_error
             a_commit_on_a_deleted_session_is_gone_and_creates_nothing
@@ -118,6 +118,7 @@ macro_rules! __for_each_clause {
             a_record_that_names_another_session_is_a_fault
             nothing_is_written_over_bytes_that_are_no_record
             bytes_that_are_no_record_can_be_deleted
+            bytes_that_may_be_someone_else_s_are_not_deleted
 
             of_concurrent_commits_from_one_version_exactly_one_is_stored
             of_concurrent_creations_under_one_id_exactly_one_happens

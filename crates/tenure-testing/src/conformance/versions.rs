@@ -63,7 +63,7 @@ pub async fn a_retried_commit_recognises_itself(fixture: impl Fixture) {
 }
 
 /// A commit recognises itself even after others built on it, as long as the lineage holds its tag;
-/// it does not undo them, and tells their version.
+/// it does not undo them, and tells what they made.
 pub async fn a_retried_commit_recognises_itself_as_long_as_it_is_remembered(fixture: impl Fixture) {
     let base = steps::live(&fixture).await;
     let retried = steps::committed(&fixture, &base, valued(&base, "retried")).await;
@@ -108,7 +108,7 @@ pub async fn every_freshness_is_honoured(fixture: impl Fixture) {
         stored = steps::committed(&fixture, &stored, valued(&stored, "newer")).await;
     }
     let gone = stored.id();
-    steps::deleted(&fixture, gone).await;
+    steps::deleted(&fixture, &stored).await;
     let outcome = fixture.store().load(gone, Freshness::AtLeast(first)).await;
     assert_eq!(
         steps::no_fault("load", outcome),

@@ -7,8 +7,8 @@ use std::{
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId, SessionStore,
-    StoreError, StoreErrorKind, Timestamp, Version,
+    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SecretHash,
+    SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse,
 };
 
 use super::{Moment, Verb};
@@ -22,18 +22,20 @@ use super::{Moment, Verb};
 /// # Examples
 ///
 /// ```
-/// use tenure_core::{Create, MemoryStore, SessionStore, StoreErrorKind, Timestamp};
+/// use tenure_core::{Clock, Commit, Create, MemoryStore, SessionStore, StoreErrorKind, SystemClock};
 /// use tenure_testing::{FaultyStore, Moment, Verb, records};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let store = FaultyStore::new(MemoryStore::new());
-/// store.fail_next(1, Verb::Create, Moment::AfterCall, StoreErrorKind::TimedOut);
+/// let record = records::fresh(SystemClock.now());
+/// assert_eq!(store.create(record.clone()).await.unwrap(), Create::Created);
 ///
-/// let record = records::fresh(Timestamp::default());
-/// let error = store.create(record.clone()).await.unwrap_err();
+/// store.fail_next(1, Verb::Commit, Moment::AfterCall, StoreErrorKind::TimedOut);
+/// let next = records::successor(&record);
+/// let error = store.commit(record.version(), next.clone()).await.unwrap_err();
 /// assert!(error.outcome_unknown());
-/// // It was the reply that was lost, so the retry finds its own record.
-/// assert_eq!(store.create(record).await.unwrap(), Create::Created);
+/// // It was the reply that was lost, so the retry recognises itself.
+/// assert_eq!(store.commit(record.version(), next).await.unwrap(), Commit::Stored);
 /// # });
 /// ```
 pub struct FaultyStore<S> {
@@ -160,8 +162,12 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
             .await
     }
 
-    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
-        self.call(Verb::Delete, self.inner.delete(id)).await
+    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
+        self.call(Verb::Delete, self.inner.delete(id, secret)).await
+    }
+
+    fn version_use(&self) -> VersionUse {
+        self.inner.version_use()
     }
 
     fn feed(&self, listener: Arc<dyn FeedListener>) -> Option<Fed<Self>> {

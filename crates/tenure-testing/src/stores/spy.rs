@@ -2,8 +2,8 @@ use std::{fmt, future::Future, sync::Arc};
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId, SessionStore,
-    StoreError, StoreErrorKind, Timestamp, Version,
+    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SecretHash,
+    SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse,
 };
 
 use super::Verb;
@@ -121,7 +121,8 @@ impl<S: SessionStore> SessionStore for SpyStore<S> {
             ..Call::new(Verb::Commit, record.id())
         };
         let outcome = |answer: &Commit| match answer {
-            Commit::Stored(_) => Outcome::Stored,
+            Commit::Stored => Outcome::Stored,
+            Commit::Overtaken(_) => Outcome::Overtaken,
             Commit::Conflict(_) => Outcome::Conflict,
             Commit::Gone => Outcome::Gone,
         };
@@ -139,10 +140,19 @@ impl<S: SessionStore> SessionStore for SpyStore<S> {
             .await
     }
 
-    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
+        let outcome = |answer: &Delete| match answer {
+            Delete::Deleted => Outcome::Deleted,
+            Delete::Absent => Outcome::Absent,
+            Delete::Superseded => Outcome::Superseded,
+        };
         let call = Call::new(Verb::Delete, id);
-        self.watch(call, self.inner.delete(id), |()| Outcome::Deleted)
+        self.watch(call, self.inner.delete(id, secret), outcome)
             .await
+    }
+
+    fn version_use(&self) -> VersionUse {
+        self.inner.version_use()
     }
 
     fn feed(&self, listener: Arc<dyn FeedListener>) -> Option<Fed<Self>> {
@@ -284,14 +294,16 @@ pub enum Outcome {
     Found,
     /// A load found a session that has ended.
     Expired,
-    /// A load found nothing.
+    /// A load or a deletion found nothing.
     Absent,
     /// A creation happened.
     Created,
     /// A creation met another session.
     Exists,
-    /// A commit happened.
+    /// A commit happened, or had happened before.
     Stored,
+    /// A commit had happened before, and others since.
+    Overtaken,
     /// A commit was based on another version than the stored one.
     Conflict,
     /// A lease was renewed.
@@ -300,6 +312,8 @@ pub enum Outcome {
     Gone,
     /// A deletion happened.
     Deleted,
+    /// A deletion met another secret.
+    Superseded,
     /// The call failed.
     Failed(StoreErrorKind),
     /// The caller dropped the call before it was answered.

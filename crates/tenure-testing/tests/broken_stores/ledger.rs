@@ -5,8 +5,9 @@ use std::{collections::HashMap, time::Duration};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tenure_core::{
-    Clock, Commit, Create, Freshness, Load, Principal, RECORD_HEADER_BYTES, Record, Renewal,
-    Retention, SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
+    Clock, Commit, Create, Delete, Freshness, Load, Principal, RECORD_HEADER_BYTES, Record,
+    Renewal, Retention, SecretHash, SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp,
+    Version,
 };
 use tenure_testing::{ManualClock, records};
 use tokio::{sync::Semaphore, task::yield_now};
@@ -46,13 +47,15 @@ pub(crate) enum Bug {
     CorruptBytesAreKept,
     CorruptBytesAreNobody,
     CorruptBytesAreOverwritten,
-    CreateForgetsRetries,
+    CreateMakesRetriesAgain,
     CreateOverwrites,
     CreateRevivesWhatExpired,
+    DeleteComparesNothing,
     DeleteComparesVersions,
     DeleteDoesNothing,
     DeleteFailsOnAbsent,
     DeleteSparesExpired,
+    DeleteTakesDamagedForNobodys,
     DroppedLoadsKeepTheirConnection,
     ForeignRecordsAreServed,
     LoadFailsOnAbsent,
@@ -307,12 +310,10 @@ impl SessionStore for Ledger {
                 return Ok((Create::Created, Write::Put(revived)));
             }
             let retried = stored.lineage().contains(record.version());
-            let outcome = if retried && !self.has(Bug::CreateForgetsRetries) {
-                Create::Created
-            } else {
-                Create::Exists
-            };
-            Ok((outcome, Write::Nothing))
+            if retried && self.has(Bug::CreateMakesRetriesAgain) {
+                return put();
+            }
+            Ok((Create::Exists, Write::Nothing))
         })
         .await
     }
@@ -322,9 +323,7 @@ impl SessionStore for Ledger {
         self.transact(record.id(), |stored| {
             let Some(bytes) = stored else {
                 return Ok(match self.bug {
-                    Some(Bug::CommitUpserts) => {
-                        (Commit::Stored(record.version()), Write::Put(record.clone()))
-                    }
+                    Some(Bug::CommitUpserts) => (Commit::Stored, Write::Put(record.clone())),
                     _ => (Commit::Gone, Write::Nothing),
                 });
             };
@@ -333,7 +332,12 @@ impl SessionStore for Ledger {
                 return Ok((Commit::Gone, Write::Nothing));
             }
             if self.is_retry(&stored, &record) {
-                return Ok((Commit::Stored(stored.version()), Write::Nothing));
+                let outcome = if stored.version() == record.version() {
+                    Commit::Stored
+                } else {
+                    Commit::Overtaken(stored)
+                };
+                return Ok((outcome, Write::Nothing));
             }
             if !self.is_current(stored.version(), expected) {
                 let answer = match self.bug {
@@ -342,10 +346,7 @@ impl SessionStore for Ledger {
                 };
                 return Ok((Commit::Conflict(answer), Write::Nothing));
             }
-            Ok((
-                Commit::Stored(record.version()),
-                Write::Put(self.merged(&stored, &record)),
-            ))
+            Ok((Commit::Stored, Write::Put(self.merged(&stored, &record))))
         })
         .await
     }
@@ -371,25 +372,36 @@ impl SessionStore for Ledger {
         .await
     }
 
-    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
+    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
         self.transact(id, |stored| {
-            let refused = || StoreError::new(StoreErrorKind::Refused);
-            let decoded = stored.map(|bytes| self.decode(id, bytes));
+            let Some(bytes) = stored else {
+                return match self.bug {
+                    Some(Bug::DeleteFailsOnAbsent) => Err(StoreError::new(StoreErrorKind::Refused)),
+                    _ => Ok((Delete::Absent, Write::Nothing)),
+                };
+            };
+            let is_other = Record::stored_secret(&bytes).is_some_and(|stored| stored != secret);
+            let decoded = self.decode(id, bytes.clone());
+            if is_other && !self.has(Bug::DeleteComparesNothing) {
+                let is_damaged = decoded.is_err();
+                if !(is_damaged && self.has(Bug::DeleteTakesDamagedForNobodys)) {
+                    return Ok((Delete::Superseded, Write::Nothing));
+                }
+            }
             let write = match (self.bug, decoded) {
-                (Some(Bug::DeleteFailsOnAbsent), None) => return Err(refused()),
                 (Some(Bug::DeleteDoesNothing), _) => Write::Nothing,
-                (Some(Bug::DeleteComparesVersions), Some(Ok(stored)))
+                (Some(Bug::DeleteComparesVersions), Ok(stored))
                     if stored.version().counter() > 1 =>
                 {
                     Write::Nothing
                 }
-                (Some(Bug::DeleteSparesExpired), Some(Ok(stored))) if self.ended(&stored) => {
+                (Some(Bug::DeleteSparesExpired), Ok(stored)) if self.ended(&stored) => {
                     Write::Nothing
                 }
-                (Some(Bug::CorruptBytesAreKept), Some(Err(error))) => return Err(error),
+                (Some(Bug::CorruptBytesAreKept), Err(error)) => return Err(error),
                 _ => Write::Remove,
             };
-            Ok(((), write))
+            Ok((Delete::Deleted, write))
         })
         .await
     }

@@ -136,24 +136,27 @@ const VIOLATIONS: &[(Bug, &[&str])] = &[
         &["nothing_is_written_over_bytes_that_are_no_record"],
     ),
     (
-        Bug::CreateForgetsRetries,
-        &[
-            "a_dropped_creation_has_happened_or_not",
-            "a_retried_creation_leaves_later_commits_alone",
-            "a_retried_creation_recognises_itself",
-        ],
+        Bug::CreateMakesRetriesAgain,
+        &["a_second_creation_under_one_id_changes_nothing"],
     ),
     (
         Bug::CreateOverwrites,
         &[
             "a_creation_under_a_live_id_leaves_that_session_alone",
-            "a_retried_creation_leaves_later_commits_alone",
+            "a_second_creation_under_one_id_changes_nothing",
             "of_concurrent_creations_under_one_id_exactly_one_happens",
         ],
     ),
     (
         Bug::CreateRevivesWhatExpired,
         &["a_creation_under_an_expired_id_never_revives_the_old_values"],
+    ),
+    (
+        Bug::DeleteComparesNothing,
+        &[
+            "a_deletion_with_another_secret_leaves_the_session_alone",
+            "bytes_that_may_be_someone_else_s_are_not_deleted",
+        ],
     ),
     (
         Bug::DeleteComparesVersions,
@@ -170,6 +173,10 @@ const VIOLATIONS: &[(Bug, &[&str])] = &[
     (
         Bug::DeleteSparesExpired,
         &["an_expired_session_can_be_deleted"],
+    ),
+    (
+        Bug::DeleteTakesDamagedForNobodys,
+        &["bytes_that_may_be_someone_else_s_are_not_deleted"],
     ),
     (
         Bug::DroppedLoadsKeepTheirConnection,
