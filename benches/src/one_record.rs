@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use tenure_core::{
-    Clock, Commit, Create, Delete, Freshness, Load, Record, Renewal, SecretHash, SessionId,
-    SessionStore, StoreError, SystemClock, Timestamp, Version,
+    Clock, Commit, Create, Delete, Freshness, Load, Record, Renewal, SessionId, SessionStore,
+    StoreError, SystemClock, Timestamp, Version, Whose,
 };
 use tenure_testing::records;
 
@@ -54,7 +54,7 @@ impl SessionStore for OneRecord {
         Ok(Renewal::Renewed(self.decode(id).version()))
     }
 
-    async fn delete(&self, _: SessionId, _: SecretHash) -> Result<Delete, StoreError> {
+    async fn delete(&self, _: SessionId, _: Whose) -> Result<Delete, StoreError> {
         Ok(Delete::Deleted)
     }
 }

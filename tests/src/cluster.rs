@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tenure_core::{
     CookieConfig, Create, Delete, Freshness, KeyRing, Load, MemoryStore, Record, SessionId,
-    SessionManager, SessionManagerBuilder, SessionStore,
+    SessionManager, SessionManagerBuilder, SessionStore, Whose,
 };
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
@@ -126,7 +126,7 @@ impl Cluster {
     pub async fn forget(&self, id: SessionId) {
         if let Some(record) = self.record(id).await {
             let store = self.gates(0).inner();
-            let deletion = store.delete(id, record.secret_hash()).await;
+            let deletion = store.delete(id, Whose::Login(record.login().stamp)).await;
             assert_eq!(deletion.expect("a deletion"), Delete::Deleted);
         }
         self.catch_up().await;

@@ -1,8 +1,8 @@
 //! Any store, so that the doubles around it have one type.
 
 use tenure_core::{
-    Commit, Create, Delete, Freshness, Load, MemoryStore, Record, Renewal, SecretHash, SessionId,
-    SessionStore, StoreError, Timestamp, Version, VersionUse,
+    Commit, Create, Delete, Freshness, Load, MemoryStore, Record, Renewal, SessionId, SessionStore,
+    StoreError, Timestamp, Version, VersionUse, Whose,
 };
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
@@ -56,11 +56,11 @@ impl SessionStore for AnyStore {
         }
     }
 
-    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
+    async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
         match self {
-            Self::Memory(store) => store.delete(id, secret).await,
-            Self::Redis(store) => store.delete(id, secret).await,
-            Self::NearCache(store) => store.delete(id, secret).await,
+            Self::Memory(store) => store.delete(id, whose).await,
+            Self::Redis(store) => store.delete(id, whose).await,
+            Self::NearCache(store) => store.delete(id, whose).await,
         }
     }
 

@@ -51,8 +51,8 @@ pub use self::{
     },
     model::{
         AnyKey, DecodeError, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes, LifetimesError,
-        Lineage, Principal, RECORD_HEADER_BYTES, Record, Relation, Retention, SecretHash,
-        SessionId, SessionKey, SessionSecret, Values, Version,
+        Lineage, Login, LoginStamp, Principal, RECORD_HEADER_BYTES, Record, Relation, Retention,
+        SecretHash, SessionId, SessionKey, SessionSecret, Values, Version, Whose,
     },
     session::{Session, SessionData, SessionHandle, Stored},
     store::{

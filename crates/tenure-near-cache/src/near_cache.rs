@@ -2,8 +2,8 @@ use std::{fmt, sync::Arc};
 
 use futures_util::FutureExt;
 use tenure_core::{
-    Commit, Create, Delete, Freshness, Load, Record, Relation, Renewal, SecretHash, SessionId,
-    SessionStore, StoreError, Timestamp, Version, VersionUse,
+    Commit, Create, Delete, Freshness, Load, Record, Relation, Renewal, SessionId, SessionStore,
+    StoreError, Timestamp, Version, VersionUse, Whose,
 };
 
 use crate::{
@@ -136,15 +136,20 @@ impl<S: SessionStore> SessionStore for NearCache<S> {
         if let (Renewal::Renewed(version), Some(cached)) = (outcome, ticket.cached())
             && cached.version() == version
         {
-            let lease_end = lease_end.max(cached.lease_end());
-            ticket.keep(Answer::Live(cached.with_lease_end(lease_end)));
+            let renewed = cached.clone().with_lease_end(lease_end);
+            let kept = if renewed.lease_end() > cached.lease_end() {
+                renewed.with_seen_at(self.shelf.time().max(cached.seen_at()))
+            } else {
+                cached
+            };
+            ticket.keep(Answer::Live(kept));
         }
         Ok(outcome)
     }
 
-    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
+    async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
         let ticket = self.shelf.write(id);
-        let outcome = self.store.delete(id, secret).await?;
+        let outcome = self.store.delete(id, whose).await?;
         match outcome {
             Delete::Deleted | Delete::Absent => ticket.keep(Answer::Deleted),
             // Whoever replaced the secret has changed the session.

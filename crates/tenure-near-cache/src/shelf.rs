@@ -13,7 +13,8 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use quick_cache::{Weighter, sync::Cache};
 use tenure_core::{
-    Clock, FeedListener, Freshness, Load, RECORD_HEADER_BYTES, Record, Relation, SessionId, Version,
+    Clock, FeedListener, Freshness, Load, RECORD_HEADER_BYTES, Record, Relation, SessionId,
+    Timestamp, Version,
 };
 use tokio::time::Instant;
 
@@ -84,6 +85,11 @@ impl Shelf {
             Answer::Live(record) => Load::Found(record),
             Answer::Absent | Answer::Deleted => Load::Absent,
         })
+    }
+
+    /// The present, on the clock by which sessions end.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(crate) fn proven(&self) -> Option<Instant> {

@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use redis::Value;
 use tenure_core::{
-    Clock, Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SecretHash,
-    SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
+    Clock, Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
+    SessionStore, StoreError, StoreErrorKind, Timestamp, Version, Whose,
 };
 
 use crate::{
@@ -186,9 +186,11 @@ impl SessionStore for RedisStore {
         }
     }
 
-    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
+    async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
         let key = self.key(id);
-        let request = Request::script(&script::DELETE, &key, &[secret.as_bytes()]);
+        let (offset, expected) = whose.stored_field();
+        let position = (offset + 1).to_string();
+        let request = Request::script(&script::DELETE, &key, &[position.as_bytes(), &expected]);
         if let Some(exclusive) = &self.shared.exclusive {
             // Boxed, since it may connect, and others than those who asked for it need no room for that.
             return Box::pin(exclusive.delete(&key, &request)).await;

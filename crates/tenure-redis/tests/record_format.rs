@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tenure_core::{
-    Lifetimes, Lineage, Principal, RECORD_HEADER_BYTES, Record, Retention, SecretHash, SessionId,
-    Timestamp, Version,
+    Lifetimes, Lineage, Login, LoginStamp, Principal, RECORD_HEADER_BYTES, Record, Retention,
+    SecretHash, SessionId, Timestamp, Version,
 };
 use tenure_testing::records::values;
 
@@ -22,7 +22,7 @@ const PAGE: &str = include_str!("../../../docs/record-format.md");
 fn the_minimal_record_is_as_documented() {
     let record = minimal();
     check("minimal", &record);
-    assert_eq!(record.encode().len(), RECORD_HEADER_BYTES + 1);
+    assert_eq!(record.encode().len(), RECORD_HEADER_BYTES + 3);
 }
 
 #[test]
@@ -64,6 +64,8 @@ fn the_documented_offsets_are_those_of_the_vectors() {
     assert_eq!(row("tags")[..8], record.version().tag().to_be_bytes());
     let times = [
         ("lease end", record.lease_end()),
+        ("seen at", record.seen_at()),
+        ("login at", record.login().at),
         ("absolute end", record.absolute_end()),
         ("created at", record.created_at()),
         ("rotated at", record.rotated_at()),
@@ -118,7 +120,11 @@ fn full() -> Record {
         .next(0xc3)
         .next(0xd4)
         .with_secret(SecretHash::from_bytes([0x5e; 32]), login)
-        .with_principal(Principal::new("ada").ok())
+        .with_login(
+            Principal::new("ada").unwrap(),
+            Login::new(LoginStamp::from_u64(0x5a), login),
+        )
+        .with_seen_at(Timestamp::from_millis(1_700_001_800_000))
         .with_retention(Retention::Remembered)
         .with_lease_end(Timestamp::from_millis(1_700_003_600_000))
         .with_values(values::<_, [u8]>([

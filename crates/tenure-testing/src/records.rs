@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 use tenure_core::{
-    Entropy, Lifetimes, Lineage, OsEntropy, Principal, Record, SecretHash, SessionId, Timestamp,
-    Values,
+    Entropy, Lifetimes, Lineage, Login, LoginStamp, OsEntropy, Principal, Record, SecretHash,
+    SessionId, Timestamp, Values,
 };
 
 /// A record that was just created: with a new id, a principal, two values and the default lifetimes.
@@ -42,9 +42,28 @@ pub fn fresh_under(id: SessionId, now: Timestamp) -> Record {
 fn begin(id: SessionId, now: Timestamp, lifetimes: Lifetimes) -> Record {
     let lineage = Lineage::first(random_tag());
     let secret_hash = SecretHash::from_bytes(random());
-    Record::new(id, lineage, secret_hash, now, lifetimes)
-        .with_principal(Principal::new("ada").ok())
-        .with_values(values([("cart", "\x07\x01"), ("theme", "dark")]))
+    let record = Record::new(id, lineage, secret_hash, now, lifetimes)
+        .with_values(values([("cart", "\x07\x01"), ("theme", "dark")]));
+    logged_in(&record, "ada", now)
+}
+
+/// The same record after a login, without the new secret that comes with one.
+///
+/// # Panics
+///
+/// If the name cannot be a principal's.
+#[must_use]
+#[expect(
+    clippy::panic,
+    reason = "this is test support: a name that cannot be stored is a mistake in the test"
+)]
+pub fn logged_in(record: &Record, principal: &str, now: Timestamp) -> Record {
+    let principal = match Principal::new(principal) {
+        Ok(principal) => principal,
+        Err(error) => panic!("{error}"),
+    };
+    let stamp = LoginStamp::from_u64(random_tag());
+    record.clone().with_login(principal, Login::new(stamp, now))
 }
 
 /// What the next commit would store if it changed nothing but the version.

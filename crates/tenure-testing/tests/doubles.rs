@@ -13,8 +13,8 @@ use std::{
 };
 
 use tenure_core::{
-    Clock, Commit, Create, Delete, Freshness, Load, MemoryStore, Record, Renewal, SecretHash,
-    SessionStore, StoreErrorKind,
+    Clock, Commit, Create, Delete, Freshness, Load, LoginStamp, MemoryStore, Record, Renewal,
+    SessionStore, StoreErrorKind, Whose,
 };
 use tenure_testing::{
     FaultyStore, Fixture, ManualClock, Moment, Outcome, Planted, SlowStore, SpyStore, Verb,
@@ -53,7 +53,10 @@ async fn a_spy_writes_every_outcome_down() {
     let _ = store.renew(id, later).await.unwrap();
     clock.set(later);
     let _ = store.load(id, Freshness::Latest).await.unwrap();
-    let _ = store.delete(id, record.secret_hash()).await.unwrap();
+    let _ = store
+        .delete(id, Whose::Login(record.login().stamp))
+        .await
+        .unwrap();
     let _ = store.renew(id, later).await.unwrap();
     let _ = store.commit(version, next.clone()).await.unwrap();
 
@@ -94,8 +97,8 @@ async fn a_spy_tells_what_was_overtaken_and_what_was_superseded() {
     for (base, next) in [(&first, &second), (&second, &third), (&first, &second)] {
         let _ = store.commit(base.version(), next.clone()).await.unwrap();
     }
-    for secret in [NOBODY, first.secret_hash()] {
-        let _ = store.delete(first.id(), secret).await.unwrap();
+    for whose in [NOBODY, Whose::Login(first.login().stamp)] {
+        let _ = store.delete(first.id(), whose).await.unwrap();
     }
     let outcomes = log
         .outcomes()
@@ -151,7 +154,7 @@ async fn a_spy_tells_dropped_calls_from_pending_ones() {
         .await
         .unwrap();
     gate.open();
-    call.await.unwrap();
+    let _ = call.await.unwrap();
     assert_eq!(store.log().outcomes(), [(Verb::Load, Outcome::Absent)]);
 }
 
@@ -202,7 +205,7 @@ async fn a_fault_after_the_call_hides_what_has_happened() {
         StoreErrorKind::Interrupted,
     );
     store
-        .delete(record.id(), record.secret_hash())
+        .delete(record.id(), Whose::Login(record.login().stamp))
         .await
         .unwrap_err();
     let outcome = store.load(record.id(), Freshness::Latest).await.unwrap();
@@ -241,7 +244,11 @@ async fn a_gate_holds_calls_on_the_side_that_it_says() {
         let gate = store.hold(Verb::Delete, moment);
         let deleting = tokio::spawn({
             let (store, record) = (store.clone(), record.clone());
-            async move { store.delete(record.id(), record.secret_hash()).await }
+            async move {
+                store
+                    .delete(record.id(), Whose::Login(record.login().stamp))
+                    .await
+            }
         });
         gate.arrivals(1).await;
         let meanwhile = store.load(record.id(), Freshness::Latest).await.unwrap();
@@ -306,10 +313,10 @@ async fn a_second_gate_takes_the_place_of_the_first() {
     second.arrivals(1).await;
     assert_eq!((first.arrived(), second.arrived()), (1, 1));
     first.open();
-    early.await.unwrap().unwrap();
+    let _ = early.await.unwrap().unwrap();
     assert!(!late.is_finished());
     second.open();
-    late.await.unwrap().unwrap();
+    let _ = late.await.unwrap().unwrap();
 }
 
 async fn live(store: &impl SessionStore) -> Record {
@@ -374,4 +381,4 @@ impl Fixture for Doubles {
 
 const MAX_RECORD_BYTES: usize = 64 << 10;
 
-const NOBODY: SecretHash = SecretHash::from_bytes([0; 32]);
+const NOBODY: Whose = Whose::Login(LoginStamp::NOBODY);

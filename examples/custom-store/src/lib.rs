@@ -22,8 +22,8 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tenure_core::{
-    Clock, Commit, Create, Delete, Freshness, Load, Record, Renewal, SecretHash, SessionId,
-    SessionStore, StoreError, StoreErrorKind, SystemClock, Timestamp, Version,
+    Clock, Commit, Create, Delete, Freshness, Load, Record, Renewal, SessionId, SessionStore,
+    StoreError, StoreErrorKind, SystemClock, Timestamp, Version, Whose,
 };
 
 /// What stands for the database: bytes under keys. Clones share it.
@@ -117,20 +117,21 @@ impl SessionStore for TableStore {
         let Some(stored) = live(&table, id, self.clock.now())? else {
             return Ok(Renewal::Gone);
         };
-        let renewed = stored
-            .clone()
-            .with_lease_end(lease_end.max(stored.lease_end()));
-        table.insert(id, renewed.encode());
+        let renewed = stored.clone().with_lease_end(lease_end);
+        if renewed.lease_end() > stored.lease_end() {
+            let seen_at = self.clock.now().max(stored.seen_at());
+            table.insert(id, renewed.with_seen_at(seen_at).encode());
+        }
         Ok(Renewal::Renewed(stored.version()))
     }
 
-    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
+    async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
         let mut table = self.table.lock();
         let Some(stored) = table.get(&id) else {
             return Ok(Delete::Absent);
         };
         // Not by way of `decode`: a session whose record is damaged can still be logged out.
-        if Record::stored_secret(stored).is_some_and(|stored| stored != secret) {
+        if !whose.is_stored_in(stored) {
             return Ok(Delete::Superseded);
         }
         table.remove(&id);

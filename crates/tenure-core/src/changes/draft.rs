@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Merges, SessionError,
-    log::{Changes, Login, Seen, Update},
+    log::{Changes, NewLogin, Seen, Update},
 };
 use crate::{
     Values,
@@ -43,7 +43,7 @@ impl Draft {
         !self.changes.is_empty()
     }
 
-    pub(crate) const fn login(&self) -> Option<&Login> {
+    pub(crate) const fn login(&self) -> Option<&NewLogin> {
         self.changes.login.as_ref()
     }
 
@@ -116,7 +116,7 @@ impl Draft {
         self.edits.clear();
     }
 
-    pub(crate) fn log_in(&mut self, login: Login) {
+    pub(crate) fn log_in(&mut self, login: NewLogin) {
         self.changes.login = Some(login);
         self.changes.rotates = true;
     }

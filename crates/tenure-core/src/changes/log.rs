@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Merges, SessionError, guarded};
 use crate::{
-    Principal, Retention, Values,
+    LoginStamp, Principal, Retention, Values,
     model::{Edits, Name},
 };
 
@@ -17,16 +17,17 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
     log: Vec<Change>,
-    pub(crate) login: Option<Login>,
+    pub(crate) login: Option<NewLogin>,
     /// Whether the secret is to be replaced.
     pub(crate) rotates: bool,
 }
 
 /// Who logs in with a request, and for how long.
 #[derive(Clone, Debug)]
-pub(crate) struct Login {
+pub(crate) struct NewLogin {
     pub(crate) principal: Principal,
     pub(crate) retention: Retention,
+    pub(crate) stamp: LoginStamp,
 }
 
 #[derive(Clone)]

@@ -13,7 +13,7 @@ pub(crate) use self::log::Seen;
 pub(crate) use self::{
     codec::{decode, decode_optional, encode},
     draft::{Below, Draft},
-    log::{Changes, Login, Update},
+    log::{Changes, NewLogin, Update},
     merges::Merges,
 };
 pub use self::{error::SessionError, merges::OnConflict};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::OnHistoryLoss;
 use crate::{
-    Lifetimes, Record, Relation, Retention, SecretHash, Timestamp, Values, Version,
-    changes::{Changes, Login, Merges, SessionError},
+    Lifetimes, Login, Record, Relation, Retention, SecretHash, Timestamp, Values, Version,
+    changes::{Changes, Merges, NewLogin, SessionError},
     model::Edits,
 };
 
@@ -140,15 +140,17 @@ impl Terms {
                 record.with_lease_end(lease_end.max(not_before))
             }
         };
+        let seen_at = record.seen_at();
+        record = record.with_seen_at(now.max(seen_at));
         if let Some(secret_hash) = set.rotation {
             record = record.with_secret(secret_hash, now);
         }
         Ok((self.within_limit(record)?, edits))
     }
 
-    fn log_in(&self, record: Record, login: &Login, now: Timestamp) -> Record {
+    fn log_in(&self, record: Record, login: &NewLogin, now: Timestamp) -> Record {
         let record = record
-            .with_principal(Some(login.principal.clone()))
+            .with_login(login.principal.clone(), Login::new(login.stamp, now))
             .with_retention(login.retention);
         let lifetimes = self.lifetimes_of(&record);
         record.with_restarted_lifetimes(now, lifetimes)
@@ -171,7 +173,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Lineage, Principal, SessionId,
+        Lineage, LoginStamp, Principal, SessionId,
         changes::{Seen, Update},
         model::{IntoName, Name},
     };
@@ -315,9 +317,10 @@ mod tests {
 
     fn login(retention: Retention) -> Changes {
         let mut changes = Changes::default();
-        changes.login = Some(Login {
+        changes.login = Some(NewLogin {
             principal: Principal::new("ada").unwrap(),
             retention,
+            stamp: LoginStamp::from_u64(7),
         });
         changes
     }

@@ -14,8 +14,8 @@ use futures_util::FutureExt;
 use super::{combine::Terms, events, line::Lines, recent::Recent};
 use crate::{
     Clock, Commit, CookieConfig, Create, Delete, Entropy, Freshness, Lineage, Load, Record,
-    Renewal, Retention, SecretHash, SessionId, SessionSecret, StoreError, StoreErrorKind,
-    Timestamp, Version, VersionUse,
+    Renewal, Retention, SessionId, SessionSecret, StoreError, StoreErrorKind, Timestamp, Version,
+    VersionUse, Whose,
     changes::SessionError,
     cookie::{CookieFinder, Token, TokenKeys},
     entropy::random,
@@ -74,13 +74,9 @@ impl Core {
         self.bounded("load", id, pin!(load)).await
     }
 
-    /// Ends a session, if it still has that secret.
-    pub(super) async fn delete(
-        &self,
-        id: SessionId,
-        secret: SecretHash,
-    ) -> Result<Delete, SessionError> {
-        let delete = async { Ok(self.store.delete(id, secret).await?) };
+    /// Ends a session, if it still is theirs.
+    pub(super) async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, SessionError> {
+        let delete = async { Ok(self.store.delete(id, whose).await?) };
         self.bounded("delete", id, pin!(delete)).await
     }
 

@@ -19,7 +19,7 @@ pub use self::{
     finish::Finish,
 };
 pub(crate) use self::{core::Core, visit::Visit};
-use crate::{KeyRing, SessionStore, changes::SessionError};
+use crate::{KeyRing, LoginStamp, SessionStore, changes::SessionError};
 
 /// Opens, loads and commits sessions. One per application; clones share everything.
 ///
@@ -61,6 +61,11 @@ impl SessionManager {
             return Err(SessionError::TooLarge { bytes, limit });
         }
         Ok(())
+    }
+
+    /// Names a login that is about to be made.
+    pub(crate) fn draw_stamp(&self) -> Result<LoginStamp, SessionError> {
+        Ok(LoginStamp::random(&*self.core.entropy)?)
     }
 
     /// The name of the session cookie.

@@ -7,8 +7,8 @@ use super::{
     line::{Place, Settled},
 };
 use crate::{
-    Clock, Entropy, Record, SecretHash, SessionId, SessionSecret, Timestamp,
-    changes::{Below, Changes, Draft, Login, SessionError},
+    Clock, Entropy, Record, SecretHash, SessionId, SessionSecret, Timestamp, Whose,
+    changes::{Below, Changes, Draft, NewLogin, SessionError},
     model::Edits,
 };
 
@@ -82,8 +82,8 @@ pub(super) enum Plan {
         /// To be dropped where no lock is held.
         dropped: Changes,
     },
-    /// Remove the stored session, if it has this secret, and the cookie.
-    Delete(SessionId, SecretHash),
+    /// Remove the stored session, if it is theirs, and the cookie.
+    Delete(SessionId, Whose),
     /// Remove the cookie; there is no session that it could open.
     Forget,
     Create(Changes),
@@ -133,7 +133,7 @@ impl State {
     }
 
     /// Who logs in with this request, as long as it has not destroyed the session.
-    pub(crate) const fn logging_in(&self) -> Option<&Login> {
+    pub(crate) const fn logging_in(&self) -> Option<&NewLogin> {
         self.draft.login()
     }
 
@@ -308,10 +308,11 @@ impl State {
 
     fn plan_destruction(&self, clock: &dyn Clock) -> Plan {
         match &self.standing {
-            Standing::Holder(holding) => {
-                Plan::Delete(holding.record.id(), holding.record.secret_hash())
-            }
-            Standing::Unreadable { id, secret, .. } => Plan::Delete(*id, *secret),
+            Standing::Holder(holding) => Plan::Delete(
+                holding.record.id(),
+                Whose::Login(holding.record.login().stamp),
+            ),
+            Standing::Unreadable { id, secret, .. } => Plan::Delete(*id, Whose::Secret(*secret)),
             Standing::Superseded { until } if clock.now() < *until => Plan::Refuse {
                 error: SessionError::Superseded,
                 dropped: Changes::default(),

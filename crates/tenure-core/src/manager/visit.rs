@@ -13,7 +13,7 @@ use super::{
     state::{Plan, Standing, State},
 };
 use crate::{
-    Delete, Freshness, Load, Record, SessionSecret, StoreErrorKind, Version,
+    Delete, Freshness, Load, Record, SessionSecret, StoreErrorKind, Version, Whose,
     changes::{Below, Changes, SessionError},
     cookie::{RawToken, Sought},
 };
@@ -182,8 +182,8 @@ impl Visit {
             OnHistoryLoss::Continue => Ok(false),
             OnHistoryLoss::EndSession => {
                 // Boxed, since it is rare and each load would have room for it. Who has logged in since
-                // stays so: theirs is a secret that this history does not have.
-                let ending = Box::pin(core.delete(record.id(), record.secret_hash()));
+                // stays so.
+                let ending = Box::pin(core.delete(record.id(), Whose::Login(record.login().stamp)));
                 if ending.await? == Delete::Deleted {
                     events::destroyed(core, record.id(), reason);
                 }
@@ -239,8 +239,8 @@ impl Visit {
                 self.state.lock().forget();
                 Ok(())
             }
-            Plan::Delete(id, secret) => {
-                match Box::pin(core.delete(id, secret)).await? {
+            Plan::Delete(id, whose) => {
+                match Box::pin(core.delete(id, whose)).await? {
                     // Absent also if it was sent again after it had happened.
                     Delete::Deleted | Delete::Absent => events::destroyed(core, id, "logout"),
                     Delete::Superseded => {

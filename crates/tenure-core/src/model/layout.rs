@@ -2,12 +2,15 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::{Lineage, Principal, Record, Retention, SecretHash, SessionId, Values, record::Parts};
+use super::{
+    Lineage, Login, LoginStamp, Principal, Record, Retention, SecretHash, SessionId, Values,
+    record::Parts,
+};
 use crate::Timestamp;
 
 impl Record {
-    /// The stored form: a header of [`RECORD_HEADER_BYTES`] at fixed offsets, then the principal,
-    /// then the values.
+    /// The stored form: a header of [`RECORD_HEADER_BYTES`] at fixed offsets, then the principal, the extensions and
+    /// the values.
     ///
     /// The fixed offsets let a store compare versions and renew leases without knowing the rest.
     #[must_use]
@@ -23,15 +26,28 @@ impl Record {
         for tag in self.lineage().tags() {
             out.put_u64(*tag);
         }
-        out.put_u64(self.lease_end().as_millis());
-        out.put_u64(self.absolute_end().as_millis());
-        out.put_u64(self.created_at().as_millis());
-        out.put_u64(self.rotated_at().as_millis());
+        let (parts, login) = (self.parts(), self.login());
+        for time in [
+            parts.lease_end,
+            parts.seen_at,
+            parts.absolute_end,
+            parts.created_at,
+            parts.rotated_at,
+            login.at,
+        ] {
+            out.put_u64(time.as_millis());
+        }
+        out.put_u64(login.stamp.as_u64());
+        out.put_u64(login.epoch);
+        out.put_u64(parts.gate);
         out.put_slice(self.secret_hash().as_bytes());
         let principal = self.principal().map_or("", Principal::as_str);
         // `Principal` admits at most 255 bytes.
         out.put_u8(u8::try_from(principal.len()).unwrap_or(u8::MAX));
         out.put_slice(principal.as_bytes());
+        // `decode` admits no more.
+        out.put_u16(u16::try_from(parts.extensions.len()).unwrap_or(u16::MAX));
+        out.put_slice(&parts.extensions);
         out.put_slice(self.values().encoded());
         out.freeze()
     }
@@ -42,22 +58,15 @@ impl Record {
         let principal = self
             .principal()
             .map_or(0, |principal| principal.as_str().len());
-        RECORD_HEADER_BYTES + size_of::<u8>() + principal + self.values().encoded().len()
+        let extensions = size_of::<u16>() + self.parts().extensions.len();
+        let values = self.values().encoded().len();
+        RECORD_HEADER_BYTES + size_of::<u8>() + principal + extensions + values
     }
 
-    /// What the secret of a stored record must hash to, whatever its format, and however damaged the rest of
-    /// it is; `None` if the bytes are too few for a record. For stores that keep bytes, to
-    /// [delete](crate::SessionStore::delete) by.
-    #[must_use]
-    pub fn stored_secret(stored: &[u8]) -> Option<SecretHash> {
-        let header = stored
-            .get(..RECORD_HEADER_BYTES)
-            .filter(|header| header.len() < stored.len())?;
-        let hash = header.last_chunk()?;
-        Some(SecretHash::from_bytes(*hash))
-    }
-
-    /// Reads a stored form back. Allocates nothing but the principal's name.
+    /// Reads a stored form back. Allocates nothing but the principal's name, the extensions and the values.
+    ///
+    /// Extensions of a kind that this version does not know are kept, and are part of what
+    /// [`encode`](Self::encode) returns: a later version of tenure loses nothing in a rolling deployment.
     ///
     /// # Errors
     ///
@@ -83,8 +92,14 @@ impl Record {
         }
         let tags = std::array::from_fn(|_| stored.get_u64());
         let mut timestamp = || Timestamp::from_millis(stored.get_u64());
-        let (lease_end, absolute_end) = (timestamp(), timestamp());
-        let (created_at, rotated_at) = (timestamp(), timestamp());
+        let (lease_end, seen_at, absolute_end) = (timestamp(), timestamp(), timestamp());
+        let (created_at, rotated_at, login_at) = (timestamp(), timestamp(), timestamp());
+        let login = Login {
+            stamp: LoginStamp::from_u64(stored.get_u64()),
+            epoch: stored.get_u64(),
+            at: login_at,
+        };
+        let gate = stored.get_u64();
         let secret_hash = SecretHash::from_bytes(take(&mut stored));
         let principal_bytes = usize::from(stored.get_u8());
         if stored.len() < principal_bytes {
@@ -96,6 +111,7 @@ impl Record {
             Ok(name) => Some(Principal::new(name).map_err(|_| DecodeError::Principal)?),
             Err(_) => return Err(DecodeError::Principal),
         };
+        let extensions = take_extensions(&mut stored)?;
         if lease_end > absolute_end {
             return Err(DecodeError::Times);
         }
@@ -107,8 +123,12 @@ impl Record {
             rotated_at,
             lease_end,
             absolute_end,
+            seen_at,
             retention,
+            login,
+            gate,
             principal,
+            extensions,
             // A copy, so that a record that is kept does not keep the header's bytes too.
             values: Values::decode(Bytes::copy_from_slice(&stored))?,
         }))
@@ -138,6 +158,9 @@ pub enum DecodeError {
     /// The lease ends after the absolute limit.
     #[error("the record's lease ends after its absolute limit")]
     Times,
+    /// The extensions are damaged, out of order, or one is there twice.
+    #[error("the record's extensions are damaged")]
+    Extensions,
     /// The principal is not text.
     #[error("the record's principal is not text")]
     Principal,
@@ -147,6 +170,29 @@ pub enum DecodeError {
     /// The values are out of order, or one is there twice.
     #[error("the record's values are out of order")]
     KeyOrder,
+}
+
+/// Takes the block of extensions out: entries of a kind, a length and bytes, in ascending order of their
+/// kinds.
+fn take_extensions(stored: &mut Bytes) -> Result<Bytes, DecodeError> {
+    let block_bytes = stored.try_get_u16().map_err(|_| DecodeError::Truncated)?;
+    if stored.len() < usize::from(block_bytes) {
+        return Err(DecodeError::Truncated);
+    }
+    let block = stored.split_to(usize::from(block_bytes));
+    let (mut rest, mut previous) = (&block[..], None);
+    while !rest.is_empty() {
+        let (Ok(kind), Ok(bytes)) = (rest.try_get_u16(), rest.try_get_u16()) else {
+            return Err(DecodeError::Extensions);
+        };
+        if previous >= Some(kind) || rest.len() < usize::from(bytes) {
+            return Err(DecodeError::Extensions);
+        }
+        previous = Some(kind);
+        rest.advance(usize::from(bytes));
+    }
+    // A copy, so that the rest of the stored form is not kept with it.
+    Ok(Bytes::copy_from_slice(&block))
 }
 
 fn take<const N: usize>(stored: &mut Bytes) -> [u8; N] {
@@ -163,15 +209,22 @@ const REMEMBERED: u8 = 1;
 pub const RECORD_HEADER_BYTES: usize = 2 // format, flags
     + 16                                 // id
     + 8 + 8 * Lineage::REMEMBERED        // counter, tags
-    + 4 * 8                              // lease end, absolute end, created at, rotated at
+    + 6 * 8                              // lease end, seen, absolute end, created, rotated, login at
+    + 3 * 8                              // login stamp, login epoch, gate
     + 32; // secret hash
+
+/// Where the stamp of the login lies.
+pub(super) const STAMP: usize = RECORD_HEADER_BYTES - 32 - 3 * 8;
+
+/// Where the hash of the secret lies.
+pub(super) const SECRET_HASH: usize = RECORD_HEADER_BYTES - 32;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Lifetimes;
+    use crate::{Lifetimes, Whose};
 
     fn record() -> Record {
         Record::new(
@@ -214,6 +267,67 @@ mod tests {
         stored[0] = FORMAT;
         stored[1] = 2;
         assert_eq!(Record::decode(stored.into()), Err(DecodeError::Flags));
+    }
+
+    /// A record with a block of extensions, as a later version might write it.
+    fn extended(block: &[u8]) -> Bytes {
+        let stored = record().encode();
+        let at = RECORD_HEADER_BYTES + 1 + "ada".len();
+        let length = u16::try_from(block.len()).unwrap().to_be_bytes();
+        [&stored[..at], &length, block, &stored[at + 2..]]
+            .concat()
+            .into()
+    }
+
+    #[test]
+    fn extensions_of_later_versions_are_kept_and_written_back() {
+        let stored = extended(b"\0\x07\0\x03abc\x12\x34\0\0");
+        let found = Record::decode(stored.clone()).unwrap();
+        assert_eq!(found.encode(), stored);
+        let next = found.clone().next(7).with_lease_end(found.absolute_end());
+        let again = Record::decode(next.encode()).unwrap();
+        assert_eq!(again.parts().extensions, found.parts().extensions);
+        assert_eq!(again, next);
+    }
+
+    #[test]
+    fn damaged_extensions_are_refused() {
+        for block in [
+            &b"\0"[..],
+            b"\0\x07\0",
+            b"\0\x07\0\x04abc",
+            b"\0\x07\0\0\0\x07\0\0",
+            b"\0\x07\0\0\0\x06\0\0",
+        ] {
+            assert_eq!(
+                Record::decode(extended(block)),
+                Err(DecodeError::Extensions)
+            );
+        }
+    }
+
+    #[test]
+    fn a_deletion_finds_its_fields_at_the_same_place_in_every_format() {
+        let record = record().with_login(
+            Principal::new("ada").unwrap(),
+            Login::new(LoginStamp::from_u64(7), Timestamp::default()),
+        );
+        let mut stored = record.encode().to_vec();
+        stored[0] = 200;
+        let (login, secret) = (Whose::Login(LoginStamp::from_u64(7)), record.secret_hash());
+        assert!(login.is_stored_in(&stored) && login.is(&record));
+        assert!(Whose::Secret(secret).is_stored_in(&stored) && Whose::Secret(secret).is(&record));
+        let others = [
+            Whose::Login(LoginStamp::NOBODY),
+            Whose::Secret(SecretHash::from_bytes([1; 32])),
+        ];
+        for other in others {
+            assert!(!other.is_stored_in(&stored) && !other.is(&record));
+            assert!(
+                other.is_stored_in(&stored[..RECORD_HEADER_BYTES]),
+                "nobody's"
+            );
+        }
     }
 
     proptest! {

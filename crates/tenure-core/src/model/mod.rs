@@ -4,6 +4,7 @@ mod id;
 mod key;
 mod layout;
 mod lifetimes;
+mod login;
 mod principal;
 mod record;
 mod secret;
@@ -19,6 +20,7 @@ pub use self::{
     key::{AnyKey, InvalidKey, Key, SessionKey},
     layout::{DecodeError, RECORD_HEADER_BYTES},
     lifetimes::{Lifetimes, LifetimesError},
+    login::{Login, LoginStamp, Whose},
     principal::{InvalidPrincipal, Principal},
     record::{Expiry, Record, Retention},
     secret::{SecretHash, SessionSecret},

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use super::{Lifetimes, Lineage, Principal, SecretHash, SessionId, Values, Version};
+use bytes::Bytes;
+
+use super::{Lifetimes, Lineage, Login, Principal, SecretHash, SessionId, Values, Version};
 use crate::Timestamp;
 
 /// What a store keeps of a session: one state, complete.
@@ -20,8 +22,14 @@ pub(super) struct Parts {
     pub(super) rotated_at: Timestamp,
     pub(super) lease_end: Timestamp,
     pub(super) absolute_end: Timestamp,
+    pub(super) seen_at: Timestamp,
     pub(super) retention: Retention,
+    pub(super) login: Login,
+    /// Of all sessions together; see `docs/record-format.md`.
+    pub(super) gate: u64,
     pub(super) principal: Option<Principal>,
+    /// What later versions of tenure have put there, and this one passes on.
+    pub(super) extensions: Bytes,
     pub(super) values: Values,
 }
 
@@ -44,14 +52,22 @@ impl Record {
             rotated_at: now,
             lease_end: lifetimes.lease_end(now, absolute_end),
             absolute_end,
+            seen_at: now,
             retention: Retention::Ordinary,
+            login: Login::default(),
+            gate: 0,
             principal: None,
+            extensions: Bytes::new(),
             values: Values::default(),
         })
     }
 
     pub(super) fn from_parts(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.0
     }
 
     fn parts_mut(&mut self) -> &mut Parts {
@@ -104,6 +120,18 @@ impl Record {
     #[must_use]
     pub fn absolute_end(&self) -> Timestamp {
         self.0.absolute_end
+    }
+
+    /// When the session was last known to be in use: at its creation, its last commit or its last renewal.
+    #[must_use]
+    pub fn seen_at(&self) -> Timestamp {
+        self.0.seen_at
+    }
+
+    /// The last login, if there was one.
+    #[must_use]
+    pub fn login(&self) -> Login {
+        self.0.login
     }
 
     /// Which lifetimes the session has.
@@ -170,6 +198,22 @@ impl Record {
     #[must_use]
     pub fn with_principal(mut self, principal: Option<Principal>) -> Self {
         self.parts_mut().principal = principal;
+        self
+    }
+
+    /// The same record after a login of that principal, besides its clocks and its secret.
+    #[must_use]
+    pub fn with_login(mut self, principal: Principal, login: Login) -> Self {
+        let parts = self.parts_mut();
+        parts.principal = Some(principal);
+        parts.login = login;
+        self
+    }
+
+    /// The same record, known to be in use at that time.
+    #[must_use]
+    pub fn with_seen_at(mut self, seen_at: Timestamp) -> Self {
+        self.parts_mut().seen_at = seen_at;
         self
     }
 

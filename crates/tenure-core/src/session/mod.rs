@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::{data::SessionData, handle::SessionHandle, stored::Stored};
 use crate::{
     AnyKey, Principal, Retention, SessionError, SessionId, SessionKey, Version,
-    changes::{Login, Update, decode, decode_optional, encode},
+    changes::{NewLogin, Update, decode, decode_optional, encode},
     manager::Visit,
     model::Name,
 };
@@ -234,9 +234,10 @@ impl Session {
     }
 
     fn log_in(&self, principal: impl AsRef<str>, retention: Retention) -> Result<(), SessionError> {
-        let login = Login {
+        let login = NewLogin {
             principal: Principal::new(principal)?,
             retention,
+            stamp: self.visit.manager().draw_stamp()?,
         };
         self.visit.state.lock().bindable()?.log_in(login);
         Ok(())

@@ -6,7 +6,7 @@ use std::{fmt, future::Future, pin::Pin};
 use super::{
     Commit, Create, Delete, Freshness, Load, Renewal, SessionStore, StoreError, VersionUse,
 };
-use crate::{Record, SecretHash, SessionId, Timestamp, Version};
+use crate::{Record, SessionId, Timestamp, Version, Whose};
 
 type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
@@ -16,7 +16,7 @@ pub(crate) trait ErasedStore: fmt::Debug + Send + Sync {
     fn create(&self, record: Record) -> Pending<'_, Create>;
     fn commit(&self, expected: Version, record: Record) -> Pending<'_, Commit>;
     fn renew(&self, id: SessionId, lease_end: Timestamp) -> Pending<'_, Renewal>;
-    fn delete(&self, id: SessionId, secret: SecretHash) -> Pending<'_, Delete>;
+    fn delete(&self, id: SessionId, whose: Whose) -> Pending<'_, Delete>;
     fn version_use(&self) -> VersionUse;
 }
 
@@ -37,8 +37,8 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::renew(self, id, lease_end))
     }
 
-    fn delete(&self, id: SessionId, secret: SecretHash) -> Pending<'_, Delete> {
-        Box::pin(SessionStore::delete(self, id, secret))
+    fn delete(&self, id: SessionId, whose: Whose) -> Pending<'_, Delete> {
+        Box::pin(SessionStore::delete(self, id, whose))
     }
 
     fn version_use(&self) -> VersionUse {

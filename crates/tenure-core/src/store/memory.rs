@@ -16,9 +16,7 @@ use super::{
     Commit, Create, Delete, Freshness, Load, Renewal, SessionStore, StoreError, StoreErrorKind,
     VersionUse,
 };
-use crate::{
-    Clock, Record, SecretHash, SessionId, SystemClock, Timestamp, Version, model::BySession,
-};
+use crate::{Clock, Record, SessionId, SystemClock, Timestamp, Version, Whose, model::BySession};
 
 /// Keeps sessions in the memory of this process: for one node, for tests, and for trying things out.
 ///
@@ -105,14 +103,14 @@ impl SessionStore for MemoryStore {
         let Some(stored) = shard.live(record.id(), now) else {
             return Ok(Commit::Gone);
         };
-        if stored.version() == record.version() {
-            return Ok(Commit::Stored);
-        }
-        if stored.lineage().contains(record.version()) {
-            return Ok(Commit::Overtaken(stored.clone()));
-        }
         if stored.version() != expected {
-            return Ok(Commit::Conflict(stored.clone()));
+            return Ok(if stored.version() == record.version() {
+                Commit::Stored
+            } else if stored.lineage().contains(record.version()) {
+                Commit::Overtaken(stored.clone())
+            } else {
+                Commit::Conflict(stored.clone())
+            });
         }
         let (before, after) = (weight(stored), weight(&record));
         self.shared
@@ -127,17 +125,19 @@ impl SessionStore for MemoryStore {
         let Some(stored) = shard.live(id, now) else {
             return Ok(Renewal::Gone);
         };
-        let not_before = stored.lease_end();
-        *stored = stored.clone().with_lease_end(lease_end.max(not_before));
+        let renewed = stored.clone().with_lease_end(lease_end);
+        if renewed.lease_end() > stored.lease_end() {
+            *stored = renewed.with_seen_at(now.max(stored.seen_at()));
+        }
         Ok(Renewal::Renewed(stored.version()))
     }
 
-    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
+    async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
         let (mut shard, _) = self.shared.enter(id);
         let Some(kept) = shard.records.get(&id) else {
             return Ok(Delete::Absent);
         };
-        if kept.record.secret_hash() != secret {
+        if !whose.is(&kept.record) {
             return Ok(Delete::Superseded);
         }
         self.shared.release(weight(&kept.record));
@@ -396,7 +396,10 @@ mod tests {
             let larger = first.clone().next(2).with_values(values);
             // Whatever this comes to: it does not fit, or the session has expired.
             let _ = store.commit(first.version(), larger).await;
-            let _ = store.delete(first.id(), first.secret_hash()).await.unwrap();
+            let _ = store
+                .delete(first.id(), Whose::Login(first.login().stamp))
+                .await
+                .unwrap();
             assert_eq!(store.bytes(), 0, "lease of {lease} s");
             assert_eq!(store.create(record(2, 60)).await.unwrap(), Create::Created);
         }
@@ -436,7 +439,7 @@ mod tests {
             let record = record(number, 60);
             let _ = store.create(record.clone()).await.unwrap();
             let _ = store
-                .delete(record.id(), record.secret_hash())
+                .delete(record.id(), Whose::Login(record.login().stamp))
                 .await
                 .unwrap();
         }

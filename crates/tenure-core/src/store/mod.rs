@@ -13,7 +13,7 @@ pub use self::{
     feed::{Fed, Feed, FeedListener},
     memory::{MemoryStore, MemoryStoreBuilder},
 };
-use crate::{Expiry, Record, SecretHash, SessionId, Timestamp, Version};
+use crate::{Expiry, Record, SessionId, Timestamp, Version, Whose};
 
 /// Durable, versioned storage for session records.
 ///
@@ -39,8 +39,8 @@ use crate::{Expiry, Record, SecretHash, SessionId, Timestamp, Version};
 /// - a *commit* is made again only unchanged, and recognises itself by its version
 ///   ([`Commit::Overtaken`]). A store does not make it again by itself: only who knows that it was made
 ///   before can tell what a conflict means, once the commit's tag has left the lineage;
-/// - a *renewal* and a *deletion* may be made again by anyone. A deletion names the secret of what it may
-///   delete, so that one that arrives late does not end a later login.
+/// - a *renewal* and a *deletion* may be made again by anyone. A deletion names whose the session has
+///   to be, so that one that arrives late does not end a later login.
 ///
 /// # Cancellation
 ///
@@ -73,7 +73,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// no room for the record, and then nothing was written.
     fn create(&self, record: Record) -> impl Future<Output = Result<Create, StoreError>> + Send;
 
-    /// Replaces a live record if its version is still `expected`. One atomic step.
+    /// Replaces a live record if its version is still `expected`, by `record`, whose version is the one after
+    /// that. One atomic step.
     ///
     /// If `record`'s own version is part of the stored lineage, this very commit was made before, and
     /// nothing is written: the outcome is [`Commit::Stored`] if the stored version is that one, and
@@ -91,7 +92,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Commit, StoreError>> + Send;
 
     /// Moves the end of a live record's lease to `lease_end`, but not beyond the record's absolute
-    /// limit and never to an earlier time than it has. The version stays. One atomic step.
+    /// limit and never to an earlier time than it has; if that moves it, the session was also
+    /// [seen](Record::seen_at) at this time. The version stays. One atomic step.
     ///
     /// # Errors
     ///
@@ -103,11 +105,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         lease_end: Timestamp,
     ) -> impl Future<Output = Result<Renewal, StoreError>> + Send;
 
-    /// Removes a record, whatever its version, if its secret is the one with this hash. One atomic step.
+    /// Removes a record, whatever its version, if the session is theirs. One atomic step.
     ///
-    /// A session can be ended by whoever holds its present secret, also if its record is damaged or was
-    /// written by a later version of tenure: the hash stands where [`Record::encode`] puts it in every
-    /// format. What is too short to be a record is removed.
+    /// So can a session be ended whose record is damaged, or was written by a later version of tenure: what
+    /// [`Whose`] compares stands at the same place in every format. See [`Whose::is_stored_in`].
     ///
     /// # Errors
     ///
@@ -115,7 +116,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     fn delete(
         &self,
         id: SessionId,
-        secret: SecretHash,
+        whose: Whose,
     ) -> impl Future<Output = Result<Delete, StoreError>> + Send;
 
     /// What the version in a visitor's cookie is good for, which decides how often the cookie is set.
@@ -169,9 +170,9 @@ impl<S: SessionStore> SessionStore for Arc<S> {
     fn delete(
         &self,
         id: SessionId,
-        secret: SecretHash,
+        whose: Whose,
     ) -> impl Future<Output = Result<Delete, StoreError>> + Send {
-        (**self).delete(id, secret)
+        (**self).delete(id, whose)
     }
 
     fn version_use(&self) -> VersionUse {
@@ -271,7 +272,7 @@ pub enum Delete {
     Deleted,
     /// Nothing was stored under this id.
     Absent,
-    /// The session has another secret, so it is somebody's later login; nothing was removed.
+    /// The session is not theirs any more: somebody has logged in since. Nothing was removed.
     Superseded,
 }
 

@@ -1,6 +1,6 @@
 //! How much is kept.
 
-use tenure_core::{Clock, Load, SecretHash, SessionStore};
+use tenure_core::{Clock, Load, LoginStamp, SessionStore, Whose};
 use tenure_testing::records;
 
 use crate::support::{World, found};
@@ -35,7 +35,7 @@ async fn sessions_that_are_not_there_are_bounded_too() {
         assert_eq!(node.load(&record).await, Load::Absent);
         assert!(
             node.cache
-                .delete(records::random_id(), SecretHash::from_bytes([0; 32]))
+                .delete(records::random_id(), Whose::Login(LoginStamp::NOBODY))
                 .await
                 .is_ok()
         );

@@ -4,8 +4,8 @@
 -- Every evaluation makes the functions anew and looks each global name up where it stands: so there are
 -- few functions, and what is used often has a local name.
 
-local HEADER_BYTES = 154
-local VERSION, LEASE_END, ABSOLUTE_END, SECRET = 19, 91, 99, 123
+local HEADER_BYTES = 194
+local VERSION, LEASE_END, SEEN_AT, ABSOLUTE_END = 19, 91, 99, 107
 
 local call, sub, unpack = redis.call, string.sub, struct.unpack
 
@@ -33,7 +33,7 @@ end
 -- What is stored: the fixed part and the byte behind it, which a record has at least. `nil` if the
 -- key is absent. The positions are text, since Redis takes longer to print numbers than to read a key.
 local key = KEYS[1]
-local head = call('GETRANGE', key, '0', '154')
+local head = call('GETRANGE', key, '0', '194')
 if head == '' and call('EXISTS', key) == 0 then
   head = nil
 end

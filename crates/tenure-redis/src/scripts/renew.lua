@@ -1,4 +1,5 @@
--- Moves the end of a session's lease to a later time, within its absolute limit.
+-- Moves the end of a session's lease to a later time, within its absolute limit, and notes that the session was
+-- seen.
 --
 -- KEYS[1]  the session
 -- ARGV[1]  its id, 16 bytes
@@ -29,7 +30,12 @@ if difference(lease_end, 1, head, LEASE_END) > 0 then
   -- In this order: a store at its memory limit refuses SETRANGE as the first write of a script, but
   -- neither PEXPIRE nor what follows it. Sessions must not end because the store is full.
   call('PEXPIRE', key, string.format('%.0f', ttl))
-  call('SETRANGE', key, LEASE_END - 1, lease_end)
+  -- The time at which the session was seen lies behind the end of its lease, and never goes back.
+  local seen_at = now
+  if difference(head, SEEN_AT, now, 1) > 0 then
+    seen_at = sub(head, SEEN_AT, SEEN_AT + 7)
+  end
+  call('SETRANGE', key, LEASE_END - 1, lease_end .. seen_at)
   -- See create.lua: keeps a tracking connection informed of this key.
   call('EXISTS', key)
 end

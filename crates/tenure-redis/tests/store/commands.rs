@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tenure_core::{Commit, Freshness, Load, Renewal, SessionStore, StoreErrorKind, Timestamp};
+use tenure_core::{
+    Commit, Freshness, Load, Renewal, SessionStore, StoreErrorKind, Timestamp, Whose,
+};
 use tenure_redis::RedisStore;
 use tenure_testing::{RedisServer, records};
 
@@ -184,7 +186,9 @@ async fn missing_rights_are_refusals_and_cost_nothing_else() {
     assert_eq!(outcome.unwrap(), Load::Absent);
     let outcome = store.create(record.clone()).await;
     assert_eq!(outcome.unwrap_err().kind(), StoreErrorKind::Refused);
-    let outcome = store.delete(record.id(), record.secret_hash()).await;
+    let outcome = store
+        .delete(record.id(), Whose::Login(record.login().stamp))
+        .await;
     assert_eq!(outcome.unwrap_err().kind(), StoreErrorKind::Refused);
 }
 
@@ -197,7 +201,7 @@ async fn use_every_verb(store: &RedisStore) {
     let outcome = store.renew(record.id(), record.absolute_end()).await;
     assert_eq!(outcome.unwrap(), Renewal::Renewed(next.version()));
     let _ = store
-        .delete(record.id(), record.secret_hash())
+        .delete(record.id(), Whose::Login(record.login().stamp))
         .await
         .unwrap();
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tenure_core::{
     Clock, Commit, Fed, FeedListener, Freshness, Record, SessionId, SessionStore, StoreErrorKind,
-    SystemClock,
+    SystemClock, Whose,
 };
 use tenure_redis::RedisStore;
 use tenure_testing::{FaultProxy, RedisServer, Traffic, records};
@@ -110,7 +110,7 @@ async fn an_own_write_is_not_reported_and_keeps_the_session_tracked() {
 
     assert!(
         store
-            .delete(record.id(), record.secret_hash())
+            .delete(record.id(), Whose::Login(record.login().stamp))
             .await
             .is_ok()
     );

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tenure_core::{
     Clock, Freshness, Load, MemoryStore, Record, Renewal, SecretHash, SessionStore, Timestamp,
+    Whose,
 };
 use tenure_redis::RedisStore;
 use tenure_testing::{ManualClock, RedisServer, records};
@@ -160,16 +161,14 @@ impl Run<'_> {
     }
 
     async fn delete(&mut self, session: usize) {
-        let (id, secret) = {
-            let record = &self.sessions[session][0];
-            (record.id(), record.secret_hash())
-        };
+        let record = &self.sessions[session][0];
+        let (id, whose) = (record.id(), Whose::Login(record.login().stamp));
         let is_live = matches!(
             self.redis.load(id, Freshness::Latest).await.unwrap(),
             Load::Found(_)
         );
-        let memory = self.memory.delete(id, secret).await.unwrap();
-        let redis = self.redis.delete(id, secret).await.unwrap();
+        let memory = self.memory.delete(id, whose).await.unwrap();
+        let redis = self.redis.delete(id, whose).await.unwrap();
         // When an ended session is collected is each store's own affair.
         assert!(memory == redis || !is_live, "{memory:?}, {redis:?}");
         self.count("Deleted");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenure_core::{SessionStore, StoreErrorKind};
+use tenure_core::{SessionStore, StoreErrorKind, Whose};
 use tenure_redis::RedisStore;
 use tenure_testing::RedisServer;
 use tokio::time::{Instant, sleep, timeout};
@@ -16,7 +16,7 @@ async fn a_confirmed_deletion_has_reached_the_replica() {
     for _ in 0..20 {
         let record = live(&store).await;
         let _ = store
-            .delete(record.id(), record.secret_hash())
+            .delete(record.id(), Whose::Login(record.login().stamp))
             .await
             .unwrap();
         assert_eq!(send(&replica, &format!("EXISTS {}", key(&record))), "0");
@@ -35,7 +35,7 @@ async fn a_deletion_that_no_replica_confirms_says_so_however_often_it_is_tried()
     for attempt in 0..2 {
         let begun = Instant::now();
         let error = store
-            .delete(record.id(), record.secret_hash())
+            .delete(record.id(), Whose::Login(record.login().stamp))
             .await
             .unwrap_err();
         assert_eq!(
@@ -49,7 +49,7 @@ async fn a_deletion_that_no_replica_confirms_says_so_however_often_it_is_tried()
     }
     replica.cont();
     let _ = store
-        .delete(record.id(), record.secret_hash())
+        .delete(record.id(), Whose::Login(record.login().stamp))
         .await
         .unwrap();
     assert_eq!(send(&replica, &format!("EXISTS {}", key(&record))), "0");
@@ -61,7 +61,7 @@ async fn without_a_replica_a_deletion_that_needs_one_is_not_confirmed() {
     let store = confirming(&primary).await;
     let record = live(&store).await;
     let error = store
-        .delete(record.id(), record.secret_hash())
+        .delete(record.id(), Whose::Login(record.login().stamp))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::NotReplicated, "{error:?}");
@@ -76,7 +76,7 @@ async fn a_dropped_deletion_leaves_no_connection_behind_that_still_waits() {
     let record = live(&store).await;
     replica.stop();
     for _ in 0..5 {
-        let delete = store.delete(record.id(), record.secret_hash());
+        let delete = store.delete(record.id(), Whose::Login(record.login().stamp));
         assert!(timeout(Duration::from_millis(50), delete).await.is_err());
     }
     let waiting = || {
@@ -90,7 +90,7 @@ async fn a_dropped_deletion_leaves_no_connection_behind_that_still_waits() {
     }
     replica.cont();
     let _ = store
-        .delete(record.id(), record.secret_hash())
+        .delete(record.id(), Whose::Login(record.login().stamp))
         .await
         .unwrap();
 }
@@ -102,7 +102,7 @@ async fn a_full_primary_still_deletes_with_confirmation() {
     let record = live(&store).await;
     send(&primary, "CONFIG SET maxmemory 1");
     let _ = store
-        .delete(record.id(), record.secret_hash())
+        .delete(record.id(), Whose::Login(record.login().stamp))
         .await
         .unwrap();
     lacks(&store, &record).await;
@@ -115,7 +115,7 @@ async fn confirming_connections_that_broke_are_made_anew() {
     for _ in 0..10 {
         let record = live(&store).await;
         let _ = store
-            .delete(record.id(), record.secret_hash())
+            .delete(record.id(), Whose::Login(record.login().stamp))
             .await
             .unwrap();
         assert!(kill_connections(&primary) > 0);
@@ -124,7 +124,7 @@ async fn confirming_connections_that_broke_are_made_anew() {
     primary.kill();
     sleep(Duration::from_millis(50)).await;
     let error = store
-        .delete(record.id(), record.secret_hash())
+        .delete(record.id(), Whose::Login(record.login().stamp))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");

@@ -87,7 +87,7 @@ pub async fn a_dropped_deletion_has_happened_or_not(fixture: impl Fixture) {
     let bystander = steps::live(&fixture).await;
     for polls in POLLS {
         let record = steps::live(&fixture).await;
-        let delete = fixture.store().delete(record.id(), record.secret_hash());
+        let delete = fixture.store().delete(record.id(), steps::theirs(&record));
         let outcome = poll_at_most(polls, delete).await;
         steps::holds(&fixture, &bystander).await;
         match steps::load(&fixture, record.id()).await {

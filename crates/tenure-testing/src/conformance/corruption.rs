@@ -1,6 +1,8 @@
+use std::ops::Range;
+
 use tenure_core::{
     Clock, Commit, Create, Delete, Freshness, Load, Principal, RECORD_HEADER_BYTES, Record,
-    Renewal, SecretHash, SessionId, SessionStore, StoreError, StoreErrorKind,
+    Renewal, SecretHash, SessionId, SessionStore, StoreError, StoreErrorKind, Whose,
 };
 
 use super::{Fixture, Planted, steps};
@@ -37,8 +39,8 @@ pub async fn a_record_that_names_another_session_is_a_fault(fixture: impl Fixtur
     is_corrupt("renew", &outcome);
     is_corrupt("load", &load(&fixture, ours.id()).await);
     steps::absent(&fixture, foreign.id()).await;
-    let outcome = steps::delete(&fixture, ours.id(), foreign.secret_hash()).await;
-    assert_eq!(outcome, Delete::Deleted, "with the secret that it has");
+    let outcome = steps::delete(&fixture, ours.id(), steps::theirs(&foreign)).await;
+    assert_eq!(outcome, Delete::Deleted, "by the login that it has");
     steps::absent(&fixture, ours.id()).await;
 }
 
@@ -82,9 +84,12 @@ pub async fn bytes_that_are_no_record_can_be_deleted(fixture: impl Fixture) {
             return;
         }
         let Damage { what, id, .. } = damage;
-        let secret =
-            Record::stored_secret(&damage.bytes).unwrap_or(SecretHash::from_bytes([1; 32]));
-        let outcome = steps::delete(&fixture, id, secret).await;
+        let hash = damage
+            .bytes
+            .get(SECRET_HASH)
+            .and_then(|hash| hash.try_into().ok());
+        let secret = SecretHash::from_bytes(hash.unwrap_or_default());
+        let outcome = steps::delete(&fixture, id, Whose::Secret(secret)).await;
         assert_eq!(outcome, Delete::Deleted, "{what}");
         steps::absent(&fixture, id).await;
     }
@@ -97,8 +102,8 @@ pub async fn bytes_that_may_be_someone_else_s_are_not_deleted(fixture: impl Fixt
         if plant(&fixture, damage.id, &damage.bytes).await == Planted::Unrepresentable {
             return;
         }
-        if Record::stored_secret(&damage.bytes).is_some() {
-            let other = SecretHash::from_bytes([1; 32]);
+        if damage.bytes.len() > RECORD_HEADER_BYTES {
+            let other = Whose::Secret(SecretHash::from_bytes([1; 32]));
             let outcome = steps::delete(&fixture, damage.id, other).await;
             assert_eq!(outcome, Delete::Superseded, "{}", damage.what);
             is_corrupt(damage.what, &load(&fixture, damage.id).await);
@@ -115,7 +120,7 @@ async fn plant(fixture: &impl Fixture, id: SessionId, bytes: &[u8]) -> Planted {
         let record = records::fresh_under(id, fixture.clock().now());
         let outcome = steps::commit(fixture, record.version(), &records::successor(&record)).await;
         assert_eq!(outcome, Commit::Gone, "a commit on nothing");
-        let outcome = steps::delete(fixture, id, record.secret_hash()).await;
+        let outcome = steps::delete(fixture, id, steps::theirs(&record)).await;
         assert_eq!(outcome, Delete::Absent, "a deletion of nothing");
         steps::absent(fixture, id).await;
     }
@@ -212,4 +217,5 @@ const FORMAT: usize = 0;
 const FLAGS: usize = 1;
 const COUNTER: usize = 18;
 const LEASE_END: usize = 90;
+const SECRET_HASH: Range<usize> = RECORD_HEADER_BYTES - 32..RECORD_HEADER_BYTES;
 const PRINCIPAL: usize = RECORD_HEADER_BYTES;

@@ -1,4 +1,4 @@
-use tenure_core::{Clock, Commit, Delete, Renewal, SecretHash};
+use tenure_core::{Clock, Commit, Delete, LoginStamp, Renewal, SecretHash, Whose};
 
 use super::{Fixture, steps};
 use crate::records;
@@ -22,33 +22,57 @@ pub async fn a_deletion_asks_for_no_version(fixture: impl Fixture) {
     steps::absent(&fixture, record.id()).await;
 }
 
-/// A deletion names the secret of what it may delete: one that was sent before a login, and arrives after
-/// it, leaves the login alone. So does one that is sent on behalf of a cookie that the login replaced.
-pub async fn a_deletion_with_another_secret_leaves_the_session_alone(fixture: impl Fixture) {
+/// A deletion names whose the session has to be: one that was sent before a login, and arrives after it,
+/// leaves the login alone.
+pub async fn a_deletion_on_behalf_of_an_earlier_login_leaves_the_session_alone(
+    fixture: impl Fixture,
+) {
+    let before = steps::live(&fixture).await;
+    let login = records::logged_in(&records::successor(&before), "ada", fixture.clock().now());
+    let login = steps::committed(&fixture, &before, login).await;
+    for other in [steps::theirs(&before), Whose::Login(LoginStamp::NOBODY)] {
+        let outcome = steps::delete(&fixture, before.id(), other).await;
+        assert_eq!(outcome, Delete::Superseded, "a deletion of another login");
+        steps::holds(&fixture, &login).await;
+    }
+    let outcome = steps::delete(&fixture, login.id(), steps::theirs(&login)).await;
+    assert_eq!(outcome, Delete::Deleted, "a deletion of the present login");
+    steps::absent(&fixture, login.id()).await;
+}
+
+/// A logout that meets a replacement of the secret, with the same user logged in, ends the session. A
+/// deletion that names the secret itself does not: it may be on behalf of a cookie that was replaced.
+pub async fn a_deletion_that_names_a_replaced_secret_leaves_the_session_alone(
+    fixture: impl Fixture,
+) {
     let before = steps::live(&fixture).await;
     let secret = SecretHash::from_bytes([0x5e; 32]);
-    let login = records::successor(&before).with_secret(secret, fixture.clock().now());
-    let login = steps::committed(&fixture, &before, login).await;
-    let outcome = steps::delete(&fixture, before.id(), before.secret_hash()).await;
+    let rotated = records::successor(&before).with_secret(secret, fixture.clock().now());
+    let rotated = steps::committed(&fixture, &before, rotated).await;
+    let replaced = Whose::Secret(before.secret_hash());
+    let outcome = steps::delete(&fixture, before.id(), replaced).await;
     assert_eq!(
         outcome,
         Delete::Superseded,
-        "a deletion with a replaced secret"
+        "a deletion by a replaced secret"
     );
-    steps::holds(&fixture, &login).await;
-    let outcome = steps::delete(&fixture, login.id(), secret).await;
-    assert_eq!(
-        outcome,
-        Delete::Deleted,
-        "a deletion with the present secret"
-    );
-    steps::absent(&fixture, login.id()).await;
+    steps::holds(&fixture, &rotated).await;
+    let outcome = steps::delete(&fixture, rotated.id(), Whose::Secret(secret)).await;
+    assert_eq!(outcome, Delete::Deleted, "a deletion by the present secret");
+    steps::absent(&fixture, rotated.id()).await;
+
+    let before = steps::live(&fixture).await;
+    let rotated = records::successor(&before).with_secret(secret, fixture.clock().now());
+    steps::committed(&fixture, &before, rotated).await;
+    let outcome = steps::delete(&fixture, before.id(), steps::theirs(&before)).await;
+    assert_eq!(outcome, Delete::Deleted, "a logout across a rotation");
+    steps::absent(&fixture, before.id()).await;
 }
 
 /// A deletion whose reply was lost is made again, and finds nothing.
 pub async fn a_second_deletion_is_no_error(fixture: impl Fixture) {
     let record = steps::live(&fixture).await;
-    let delete = || steps::delete(&fixture, record.id(), record.secret_hash());
+    let delete = || steps::delete(&fixture, record.id(), steps::theirs(&record));
     assert_eq!(delete().await, Delete::Deleted, "a deletion");
     assert_eq!(delete().await, Delete::Absent, "the same once more");
     steps::absent(&fixture, record.id()).await;
@@ -57,7 +81,7 @@ pub async fn a_second_deletion_is_no_error(fixture: impl Fixture) {
 /// Deleting what was never there is no error.
 pub async fn a_deletion_of_an_unknown_id_is_no_error(fixture: impl Fixture) {
     let record = records::fresh(fixture.clock().now());
-    let outcome = steps::delete(&fixture, record.id(), record.secret_hash()).await;
+    let outcome = steps::delete(&fixture, record.id(), steps::theirs(&record)).await;
     assert_eq!(outcome, Delete::Absent, "a deletion of nothing");
     steps::absent(&fixture, record.id()).await;
 }

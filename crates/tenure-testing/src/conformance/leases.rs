@@ -67,7 +67,10 @@ pub async fn a_session_renewed_in_time_outlives_its_first_lease(fixture: impl Fi
         fixture.clock().advance(idle * 3 / 4);
         let later = fixture.clock().now().after(idle);
         steps::renewed(&fixture, &record, later).await;
-        record = record.with_lease_end(later);
+        // Renewed, it was also seen.
+        record = record
+            .with_lease_end(later)
+            .with_seen_at(fixture.clock().now());
         steps::holds(&fixture, &record).await;
     }
     let next = steps::committed(&fixture, &record, records::successor(&record)).await;

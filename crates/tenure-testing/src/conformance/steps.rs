@@ -1,8 +1,8 @@
 //! What clauses are made of: a call to the store, and what has to come of it.
 
 use tenure_core::{
-    Clock, Commit, Create, Delete, Expiry, Freshness, Load, Record, Renewal, SecretHash, SessionId,
-    SessionStore, StoreError, Timestamp, Version,
+    Clock, Commit, Create, Delete, Expiry, Freshness, Load, Record, Renewal, SessionId,
+    SessionStore, StoreError, Timestamp, Version, Whose,
 };
 
 use super::Fixture;
@@ -61,6 +61,8 @@ pub(super) fn same(stored: &Record, expected: &Record) {
             stored.rotated_at() != expected.rotated_at(),
         ),
         ("lease", stored.lease_end() != expected.lease_end()),
+        ("last use", stored.seen_at() != expected.seen_at()),
+        ("login", stored.login() != expected.login()),
         (
             "absolute limit",
             stored.absolute_end() != expected.absolute_end(),
@@ -149,16 +151,21 @@ pub(super) async fn renewed(fixture: &impl Fixture, record: &Record, lease_end: 
     );
 }
 
-pub(super) async fn delete(fixture: &impl Fixture, id: SessionId, secret: SecretHash) -> Delete {
-    no_fault("delete", fixture.store().delete(id, secret).await)
+pub(super) async fn delete(fixture: &impl Fixture, id: SessionId, whose: Whose) -> Delete {
+    no_fault("delete", fixture.store().delete(id, whose).await)
+}
+
+/// What a logout names.
+pub(super) fn theirs(record: &Record) -> Whose {
+    Whose::Login(record.login().stamp)
 }
 
 /// Ends a session, which need not be there any more.
 pub(super) async fn deleted(fixture: &impl Fixture, record: &Record) {
-    let outcome = delete(fixture, record.id(), record.secret_hash()).await;
+    let outcome = delete(fixture, record.id(), theirs(record)).await;
     assert!(
         outcome != Delete::Superseded,
-        "a deletion with the present secret was refused"
+        "a deletion of the present login was refused"
     );
 }
 

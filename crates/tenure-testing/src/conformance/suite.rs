@@ -87,7 +87,8 @@ macro_rules! __for_each_clause {
 
             a_deleted_session_is_absent
             a_deletion_asks_for_no_version
-            a_deletion_with_another_secret_leaves_the_session_alone
+            a_deletion_on_behalf_of_an_earlier_login_leaves_the_session_alone
+            a_deletion_that_names_a_replaced_secret_leaves_the_session_alone
             a_second_deletion_is_no_error
             a_deletion_of_an_unknown_id_is_no_error
             a_commit_on_a_deleted_session_is_gone_and_creates_nothing

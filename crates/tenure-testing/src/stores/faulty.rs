@@ -7,8 +7,8 @@ use std::{
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SecretHash,
-    SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse,
+    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
+    SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse, Whose,
 };
 
 use super::{Moment, Verb};
@@ -162,8 +162,8 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
             .await
     }
 
-    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
-        self.call(Verb::Delete, self.inner.delete(id, secret)).await
+    async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
+        self.call(Verb::Delete, self.inner.delete(id, whose)).await
     }
 
     fn version_use(&self) -> VersionUse {

@@ -2,8 +2,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, Record, Renewal, SecretHash,
-    SessionId, SessionStore, StoreError, Timestamp, Version, VersionUse,
+    Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
+    SessionStore, StoreError, Timestamp, Version, VersionUse, Whose,
 };
 use tokio::sync::watch;
 
@@ -206,8 +206,8 @@ impl<S: SessionStore> SessionStore for FedStore<S> {
         self.write(id, self.inner.renew(id, lease_end)).await
     }
 
-    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
-        self.write(id, self.inner.delete(id, secret)).await
+    async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
+        self.write(id, self.inner.delete(id, whose)).await
     }
 
     fn version_use(&self) -> VersionUse {

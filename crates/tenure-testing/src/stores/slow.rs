@@ -2,8 +2,8 @@ use std::{collections::HashMap, fmt, future::Future, sync::Arc};
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SecretHash,
-    SessionId, SessionStore, StoreError, Timestamp, Version, VersionUse,
+    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
+    SessionStore, StoreError, Timestamp, Version, VersionUse, Whose,
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -131,8 +131,8 @@ impl<S: SessionStore> SessionStore for SlowStore<S> {
             .await
     }
 
-    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
-        self.call(Verb::Delete, self.inner.delete(id, secret)).await
+    async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
+        self.call(Verb::Delete, self.inner.delete(id, whose)).await
     }
 
     fn version_use(&self) -> VersionUse {

@@ -2,8 +2,8 @@ use std::{fmt, future::Future, sync::Arc};
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SecretHash,
-    SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse,
+    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
+    SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse, Whose,
 };
 
 use super::Verb;
@@ -140,14 +140,14 @@ impl<S: SessionStore> SessionStore for SpyStore<S> {
             .await
     }
 
-    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
+    async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
         let outcome = |answer: &Delete| match answer {
             Delete::Deleted => Outcome::Deleted,
             Delete::Absent => Outcome::Absent,
             Delete::Superseded => Outcome::Superseded,
         };
         let call = Call::new(Verb::Delete, id);
-        self.watch(call, self.inner.delete(id, secret), outcome)
+        self.watch(call, self.inner.delete(id, whose), outcome)
             .await
     }
 

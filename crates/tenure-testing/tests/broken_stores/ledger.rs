@@ -6,8 +6,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tenure_core::{
     Clock, Commit, Create, Delete, Freshness, Load, Principal, RECORD_HEADER_BYTES, Record,
-    Renewal, Retention, SecretHash, SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp,
-    Version,
+    Renewal, Retention, SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
+    Whose,
 };
 use tenure_testing::{ManualClock, records};
 use tokio::{sync::Semaphore, task::yield_now};
@@ -211,9 +211,14 @@ impl Ledger {
     }
 
     fn renewed(&self, stored: &Record, lease_end: Timestamp) -> Write {
-        let renewed = stored
+        let later = stored
             .clone()
             .with_lease_end(lease_end.max(stored.lease_end()));
+        let renewed = if later == *stored {
+            later
+        } else {
+            later.with_seen_at(self.clock.now())
+        };
         match self.bug {
             Some(Bug::RenewDoesNothing) => Write::Nothing,
             Some(Bug::RenewShortens) => Write::Put(stored.clone().with_lease_end(lease_end)),
@@ -372,7 +377,7 @@ impl SessionStore for Ledger {
         .await
     }
 
-    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
+    async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
         self.transact(id, |stored| {
             let Some(bytes) = stored else {
                 return match self.bug {
@@ -380,7 +385,7 @@ impl SessionStore for Ledger {
                     _ => Ok((Delete::Absent, Write::Nothing)),
                 };
             };
-            let is_other = Record::stored_secret(&bytes).is_some_and(|stored| stored != secret);
+            let is_other = !whose.is_stored_in(&bytes);
             let decoded = self.decode(id, bytes.clone());
             if is_other && !self.has(Bug::DeleteComparesNothing) {
                 let is_damaged = decoded.is_err();
