@@ -14,6 +14,7 @@ mod browser;
 mod capture;
 mod cluster;
 mod cookie;
+mod latent;
 mod matrix;
 mod process;
 mod secrets;
@@ -26,6 +27,7 @@ pub use self::{
     capture::{Captured, capture},
     cluster::{Cluster, ClusterBuilder, random_key},
     cookie::CookieParts,
+    latent::LatentStore,
     matrix::{Backend, Combination},
     process::Node,
     secrets::{Leak, Secrets},

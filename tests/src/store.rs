@@ -66,7 +66,8 @@ impl SessionStore for AnyStore {
 
     fn version_use(&self) -> VersionUse {
         match self {
-            Self::Memory(store) => store.version_use(),
+            // Tests put older states back, which no real process does to its own memory.
+            Self::Memory(_) => VersionUse::Witness,
             Self::Redis(store) => store.version_use(),
             Self::NearCache(store) => store.version_use(),
         }

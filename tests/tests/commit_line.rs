@@ -6,7 +6,7 @@
     reason = "a story that meets a surprise has failed"
 )]
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, task::Poll, time::Duration};
 
 use tenure_core::{
     KeyRing, MemoryStore, Session, SessionError, SessionManager, SessionStore, StoreErrorKind,
@@ -80,9 +80,9 @@ async fn a_committer_that_is_dropped_leaves_nothing_in_doubt() {
         assert!(head.await.unwrap_err().is_cancelled());
         gate.open();
         succeed(followers).await;
-        // The head's commit was on its way, so it counts: sent again, and carried out once.
+        // The head's commit was on its way, so it counts: those behind it go on with it.
         assert_eq!(count(&visitor).await, 3, "{moment:?}");
-        assert_eq!(spy.log().count(Verb::Commit), 3, "{moment:?}");
+        assert_eq!(spy.log().count(Verb::Commit), 2, "{moment:?}");
     }
 }
 
@@ -103,30 +103,47 @@ async fn a_follower_that_is_dropped_is_left_out_and_holds_nobody_up() {
     assert_eq!(count(&visitor).await, 2);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_committer_dropped_while_it_lets_another_node_go_first_leaves_its_followers_in_line() {
-    let (memory, keys) = (MemoryStore::new(), random_key());
-    let slow = SlowStore::new(memory.clone());
-    let (here, there) = (node(slow.clone(), &keys), node(memory, &keys));
-    let visitor = visitor(&here).await;
-    let gate = slow.hold(Verb::Commit, Moment::BeforeCall);
-    let head = incrementing(&visitor).await;
-    let follower = incrementing(&visitor).await;
-    for conflict in 1..=2 {
-        gate.arrivals(conflict).await;
-        visitor
-            .at(&there)
-            .request(async |session| increment(session).unwrap())
-            .await;
-        gate.admit_one();
+#[tokio::test]
+async fn a_commit_that_everybody_has_left_is_settled_by_whoever_comes_next() {
+    for moment in MOMENTS {
+        let slow = SlowStore::new(MemoryStore::new());
+        let spy = SpyStore::new(slow.clone());
+        let manager = node(spy.clone(), &random_key());
+        let visitor = visitor(&manager).await;
+        let gate: Gate = slow.hold(Verb::Commit, moment);
+        let alone = incrementing(&visitor).await;
+        gate.arrivals(1).await;
+        alone.abort();
+        assert!(alone.await.unwrap_err().is_cancelled());
+        gate.open();
+        succeed([incrementing(&visitor).await]).await;
+        let abandoned = u64::from(moment == Moment::AfterCall);
+        assert_eq!(count(&visitor).await, 1 + abandoned, "{moment:?}");
     }
-    // After the second conflict the head pauses, with its follower's changes already taken on.
-    settle().await;
-    head.abort();
-    assert!(head.await.unwrap_err().is_cancelled());
+}
+
+/// Whoever waits with a commit that they have begun, be it in a `select!` or on a blocked thread.
+#[tokio::test]
+async fn a_commit_that_is_kept_and_not_polled_stops_nobody() {
+    let slow = SlowStore::new(MemoryStore::new());
+    let manager = node(slow.clone(), &random_key());
+    let visitor = visitor(&manager).await;
+    let gate = slow.hold(Verb::Commit, Moment::BeforeCall);
+    let (_handle, session) = visitor.load().await;
+    increment(&session).unwrap();
+    let mut kept = std::pin::pin!(session.commit());
+    let first = std::future::poll_fn(|context| Poll::Ready(kept.as_mut().poll(context)));
+    assert!(first.await.is_pending());
+    let behind = [incrementing(&visitor).await, incrementing(&visitor).await];
     gate.open();
-    succeed([follower]).await;
+    succeed(behind).await;
     assert_eq!(count(&visitor).await, 3);
+    kept.await.unwrap();
+    assert_eq!(
+        session.get::<u64>("count").unwrap(),
+        Some(1),
+        "its own increment"
+    );
 }
 
 #[tokio::test]
@@ -146,14 +163,16 @@ async fn a_commit_whose_reply_was_lost_is_sent_again_and_counts_once() {
 }
 
 #[tokio::test]
-async fn a_creation_whose_reply_was_lost_is_sent_again_and_creates_once() {
+async fn a_creation_whose_reply_was_lost_is_given_up_for_another_under_another_id() {
     for moment in MOMENTS {
         let memory = MemoryStore::new();
         let faulty = FaultyStore::new(memory.clone());
         let manager = node(faulty.clone(), &random_key());
         faulty.fail_next(1, Verb::Create, moment, StoreErrorKind::Interrupted);
         let visitor = visitor(&manager).await;
-        assert_eq!(memory.len(), 1, "{moment:?}");
+        // What it may have left behind has a secret that nobody knows.
+        let orphans = usize::from(moment == Moment::AfterCall);
+        assert_eq!(memory.len(), 1 + orphans, "{moment:?}");
         assert_eq!(count(&visitor).await, 0);
     }
 }
@@ -208,7 +227,7 @@ async fn a_session_that_others_never_stop_writing_ends_in_an_error_and_overwrite
     }
     let refusal = unlucky.await.unwrap().unwrap();
     assert!(
-        matches!(refusal, SessionError::Contended { attempts: 32, .. }),
+        matches!(refusal, SessionError::Contended { attempts: 64, .. }),
         "{refusal:?}"
     );
     assert_eq!(refusal.status(), 503);

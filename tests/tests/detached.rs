@@ -96,7 +96,7 @@ async fn there_is_none_where_nothing_is_stored() {
     let keys = KeyRing::generate().unwrap();
     let manager = SessionManager::builder(MemoryStore::new(), keys).build();
     let stranger = Visitor::new(manager.unwrap());
-    let (_, session) = stranger.load().await;
+    let (_handle, session) = stranger.load().await;
     session.insert("n", 1).unwrap();
     assert!(session.detach().is_none());
     session.commit().await.unwrap();

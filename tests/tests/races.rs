@@ -103,21 +103,27 @@ async fn slow_change_and_logout(race: Race, slow: &'static str) {
 
 async fn a_logout_that_races_a_rotation_ends_the_rotated_session_too(combination: Combination) {
     twenty_of_twenty(combination, |race| async move {
-        for fast in ["/rotate", "/login/ada"] {
-            let mut browser = race.browser.clone();
-            browser.get(race.nodes[0], "/login/ada").await.ok();
-            let race = Race {
-                cluster: Arc::clone(&race.cluster),
-                browser,
-                ..race
-            };
-            let (logged_out, rotated) = race.run("/logout?ms=400", fast).await;
-            let rotated = rotated.session_cookie().unwrap().value;
-            assert!(logged_out.session_cookie().unwrap().is_removal());
-            for cookie in [race.browser.cookie(), Some(&rotated)] {
-                assert_eq!(race.peek_everywhere(cookie, "/whoami").await, ["-", "-"]);
-            }
+        let (logged_out, rotated) = race.run("/logout?ms=400", "/rotate").await;
+        let rotated = rotated.session_cookie().unwrap().value;
+        assert!(logged_out.session_cookie().unwrap().is_removal());
+        for cookie in [race.browser.cookie(), Some(&rotated)] {
+            assert_eq!(race.peek_everywhere(cookie, "/whoami").await, ["-", "-"]);
         }
+    })
+    .await;
+}
+
+/// Whoever sent the logout had a cookie that the login made worthless; it may have been planted.
+async fn a_logout_from_before_a_login_does_not_end_it(combination: Combination) {
+    twenty_of_twenty(combination, |race| async move {
+        let (logged_out, logged_in) = race.run("/logout?ms=400", "/login/eve").await;
+        assert_eq!((logged_out.status, &*logged_out.body), (409, ""));
+        assert_eq!(logged_out.session_cookie(), None);
+        let login = logged_in.session_cookie().unwrap().value;
+        assert_eq!(
+            race.peek_everywhere(Some(&login), "/whoami").await,
+            ["eve", "eve"]
+        );
     })
     .await;
 }
@@ -200,6 +206,7 @@ for_every_combination!(
     s20_a_slow_write_never_outlives_a_logout,
     a_rotation_that_races_a_logout_hands_out_no_live_session,
     a_logout_that_races_a_rotation_ends_the_rotated_session_too,
+    a_logout_from_before_a_login_does_not_end_it,
     s21_a_committed_privilege_drop_survives_an_unrelated_slow_write,
     a_slow_response_from_before_a_login_does_not_overwrite_its_cookie,
     of_two_logins_at_once_each_browser_response_is_logged_in,

@@ -148,7 +148,7 @@ async fn s4_the_default_cookie_belongs_to_one_host(combination: Combination) {
     }
 }
 
-async fn s6_logout_and_expiry_remove_the_cookie_with_all_its_attributes(combination: Combination) {
+async fn s6_a_logout_removes_the_cookie_with_all_its_attributes(combination: Combination) {
     let builder = CookieConfig::builder();
     let partitioned = builder
         .clone()
@@ -288,7 +288,7 @@ for_every_combination!(
     s2_the_cookie_is_http_only_and_its_parts_appear_nowhere_else,
     s3_same_site_is_explicit,
     s4_the_default_cookie_belongs_to_one_host,
-    s6_logout_and_expiry_remove_the_cookie_with_all_its_attributes,
+    s6_a_logout_removes_the_cookie_with_all_its_attributes,
     s7_the_longest_legal_cookie_is_kept_whole,
     s8_no_cookie_asks_to_live_longer_than_browsers_grant,
     s9_a_partitioned_cookie_is_secure_and_for_all_sites,

@@ -13,7 +13,7 @@ use tenure_core::{
     SessionManagerBuilder,
 };
 use tenure_testing::{ManualClock, SpyStore, Verb};
-use tenure_tests::Visitor;
+use tenure_tests::{AnyStore, Visitor};
 
 fn manager() -> SessionManager {
     built(|builder| builder)
@@ -323,8 +323,11 @@ async fn changes_after_the_end_of_the_session_or_of_the_response_are_errors_that
     assert!(matches!(session.insert("n", 2), Err(SessionError::Sealed)));
     assert!(matches!(session.destroy(), Err(SessionError::Sealed)));
     assert_eq!(session.get("n").unwrap(), Some(1), "reading goes on");
-    let (_, session) = visitor.load().await;
+    let (_handle, session) = visitor.load().await;
     session.destroy().unwrap();
+    session.destroy().expect("a second time changes nothing");
+    assert!(session.principal().is_none() && session.id().is_none() && session.version().is_none());
+    assert!(!session.is_remembered());
     assert!(matches!(
         session.insert("n", 2),
         Err(SessionError::Destroyed)
@@ -392,7 +395,7 @@ async fn a_store_that_lost_history_ends_the_session_or_goes_on_as_configured() {
         let key = tenure_tests::random_key();
         let node = |store: &MemoryStore| {
             let keys: KeyRing = key.parse().unwrap();
-            SessionManager::builder(store.clone(), keys)
+            SessionManager::builder(AnyStore::Memory(store.clone()), keys)
                 .on_history_loss(policy)
                 .build()
                 .unwrap()

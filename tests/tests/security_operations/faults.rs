@@ -180,7 +180,6 @@ async fn s37_no_kind_of_fault_makes_a_visitor_a_stranger(combination: Combinatio
         StoreErrorKind::TimedOut,
         StoreErrorKind::Interrupted,
         StoreErrorKind::NotReplicated,
-        StoreErrorKind::Corrupt,
         StoreErrorKind::TooLarge,
         StoreErrorKind::Full,
         StoreErrorKind::Refused,

@@ -24,8 +24,9 @@ pub(crate) struct Draft {
     changes: Changes,
     /// What `changes` come to on what is below them.
     edits: Edits,
-    /// Whether they come to something else there, since they could not be replayed.
-    is_outdated: bool,
+    /// Whether a commit has to replay them although nobody has changed the session since: they could not be
+    /// replayed on what is below them now, or were made on the strength of values from before it.
+    needs_replay: bool,
     /// Values that the request has read, as it saw them when it last looked. A commit does not move them:
     /// whoever replaces a value on the strength of an older one has a conflict.
     reads: Vec<(Name, Option<Bytes>)>,
@@ -47,9 +48,9 @@ impl Draft {
         self.changes.login.as_ref()
     }
 
-    /// Whether the request sees exactly what is stored, with its changes on top.
+    /// Whether what the changes come to can be written over what is stored, if that is what is below them.
     pub(crate) fn is_exact(&self) -> bool {
-        self.own.entries.is_empty() && !self.is_outdated
+        self.own.entries.is_empty() && !self.needs_replay
     }
 
     /// Reads a value and remembers having read it, if it is a stored one and not the request's own.
@@ -83,9 +84,12 @@ impl Draft {
     pub(crate) fn put(&mut self, name: Name, value: Option<Bytes>) {
         let read = self.reads.iter().find(|(read, _)| *read == name);
         let seen = read.map_or(Seen::Nothing, |(_, seen)| Seen::Stored(seen.clone()));
-        let is_there = matches!(&seen, Seen::Stored(seen) if *seen == value);
-        if is_there && !self.is_own(&name) && self.peek(&name) == value {
-            return;
+        let below = self.own.get(&self.base, &name);
+        if let Seen::Stored(seen) = &seen {
+            if *seen == value && below == value && !self.is_own(&name) {
+                return;
+            }
+            self.needs_replay |= *seen != below;
         }
         self.changes.put(name.clone(), value.clone(), seen);
         self.edits.set(name, value);
@@ -127,7 +131,7 @@ impl Draft {
 
     /// Takes the changes out, leaving what was below them.
     pub(crate) fn take(&mut self) -> (Changes, Edits) {
-        self.is_outdated = false;
+        self.needs_replay = false;
         (
             std::mem::take(&mut self.changes),
             std::mem::take(&mut self.edits),
@@ -153,7 +157,7 @@ impl Draft {
         self.put_unseen(below);
         if let Some(edits) = edits {
             self.edits = edits;
-            self.is_outdated = false;
+            self.needs_replay = replayed.len() > 0;
         }
         true
     }
@@ -170,7 +174,7 @@ impl Draft {
         }
         self.base = below.base.clone();
         self.own = below.own();
-        self.is_outdated = true;
+        self.needs_replay = true;
     }
 
     fn below(&self) -> Values {

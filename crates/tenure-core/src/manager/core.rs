@@ -81,8 +81,9 @@ impl Core {
     }
 
     pub(super) fn draw_identity(&self) -> Result<(SessionId, Lineage), SessionError> {
+        let id = SessionId::random(&*self.entropy)?;
         let tag = u64::from_be_bytes(random(&*self.entropy)?);
-        Ok((SessionId::random(&*self.entropy)?, Lineage::first(tag)))
+        Ok((id, Lineage::first(tag)))
     }
 
     /// Stores a session that begins, and returns it with its secret, which may both be others than those

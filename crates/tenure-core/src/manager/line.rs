@@ -4,7 +4,7 @@
 //! what all of them want with one store call, so a session that many requests write at once costs
 //! fewer store calls instead of more, and requests of one node do not conflict with each other.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use futures_util::{
     FutureExt,
@@ -167,12 +167,19 @@ impl Line {
 
     /// Commits for all who wait, until each of those has an outcome.
     ///
+    /// A round that follows another one lets whoever else is ready go first: more of this node's requests join
+    /// it, and another node that has just lost gets its turn.
+    ///
     /// After a conflict the very next thing is another commit, onto the record that came along with it.
     /// Any pause between learning what is stored and using it would give another node the time to store
     /// something else, and a node that pauses would lose against one that does not, for ever.
     async fn commit_waiting(&self, core: &Core) {
         let mut conflicts = 0;
         let mut has_repeated = false;
+        let follows_another = self.head.lock().newest.is_some();
+        if follows_another {
+            yield_once().await;
+        }
         loop {
             let (expected, record) = {
                 // Held while code of the application is replayed. Nobody else takes it: rounds come one
@@ -312,6 +319,18 @@ pub(super) fn settle_all(places: impl Iterator<Item = Arc<Place>>, error: &Sessi
     for place in places {
         place.settle(Err(error.clone()));
     }
+}
+
+async fn yield_once() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Of two nodes that commit at the same time one has a conflict, by chance; so many in a row mean dozens

@@ -133,6 +133,7 @@ impl Visit {
             }
         };
         if core.is_known_absent(token.id) {
+            events::unknown(core, token.id);
             return Ok(Standing::Lost);
         }
         let freshness = Freshness::AtLeast(token.version);
