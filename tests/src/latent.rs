@@ -31,20 +31,25 @@ impl<S> LatentStore<S> {
     }
 
     async fn travel(&self) {
+        let share = self.draw();
         if self.round_trip.is_zero() {
-            // A network without any latency still lets others run.
-            tokio::task::yield_now().await;
-            return;
+            // Also without a network, others get to run, now and then more often than not.
+            for _ in 0..=share % 3 {
+                tokio::task::yield_now().await;
+            }
+        } else {
+            tokio::time::sleep(self.round_trip * (500 + share) / 2000).await;
         }
-        let share = {
-            let mut draws = self.draws.lock();
-            // Xorshift: seven lines are enough for a little unrest.
-            *draws ^= *draws << 13;
-            *draws ^= *draws >> 7;
-            *draws ^= *draws << 17;
-            u32::try_from(*draws % 1000).unwrap_or_default()
-        };
-        tokio::time::sleep(self.round_trip * (500 + share) / 2000).await;
+    }
+
+    /// A number below 1000.
+    fn draw(&self) -> u32 {
+        let mut draws = self.draws.lock();
+        // Xorshift: three lines are enough for a little unrest.
+        *draws ^= *draws << 13;
+        *draws ^= *draws >> 7;
+        *draws ^= *draws << 17;
+        u32::try_from(*draws % 1000).unwrap_or_default()
     }
 }
 
