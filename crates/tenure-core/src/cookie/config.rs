@@ -91,6 +91,9 @@ impl CookieConfigBuilder {
     /// Sends the cookie only to paths below this one. Default: `/`.
     ///
     /// Not a security boundary: pages of one host can reach each other whatever their paths.
+    ///
+    /// Take a new [`name`](Self::name) when you change this: browsers keep the cookie with the old path
+    /// beside the new one and send both, and of two different cookies of one name neither is believed.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
@@ -98,7 +101,8 @@ impl CookieConfigBuilder {
 
     /// Sends the cookie to all hosts of this domain. Default: only to the host that set it.
     ///
-    /// Needs another name than the default one, since a `__Host-` cookie has no domain.
+    /// Needs another name than the default one, since a `__Host-` cookie has no domain. Take a new
+    /// [`name`](Self::name) whenever you change this, as with [`path`](Self::path).
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
