@@ -184,13 +184,18 @@ async fn s6_logout_and_expiry_remove_the_cookie_with_all_its_attributes(combinat
             let removal = answer.set_cookie(&name).unwrap();
             assert_eq!(removal.value, "");
             assert_eq!(browser.cookie(), None);
-            let without_age = |cookie: SetCookie| {
+            let apart = |cookie: SetCookie| {
                 let mut attributes = cookie.attributes;
-                (attributes.remove("max-age"), attributes)
+                let age = ["max-age", "expires"].map(|name| attributes.remove(name));
+                (age, attributes)
             };
-            let (age, attributes) = without_age(removal);
-            assert_eq!(age.as_deref(), Some("0"));
-            assert_eq!(attributes, without_age(set).1);
+            let (age, attributes) = apart(removal);
+            let (kept, as_set) = apart(set);
+            assert_eq!(age[0].as_deref(), Some("0"));
+            assert_eq!(age[1].as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
+            assert_eq!(attributes, as_set);
+            // A cookie that is kept says so in both ways, any other in none.
+            assert_eq!(kept[0].is_some(), kept[1].is_some());
         }
     }
 }
