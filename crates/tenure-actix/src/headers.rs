@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use actix_web::http::header::{
     CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, SET_COOKIE, VARY,
 };
-use tenure_core::{Finish, needs_vary_cookie, private_cache_control, sets_cookie};
+use tenure_core::{
+    Finish, invites_caches, needs_vary_cookie, private_cache_control, sets_cookie,
+};
 
 pub(crate) fn apply(finish: &Finish, cookie_name: &str, headers: &mut HeaderMap) {
     if finish.is_personal {
@@ -14,6 +16,8 @@ pub(crate) fn apply(finish: &Finish, cookie_name: &str, headers: &mut HeaderMap)
         {
             headers.insert(CACHE_CONTROL, value);
         }
+        // What asks caches of one kind to keep the response goes, whatever it says to others.
+        headers.retain(|name, value| !invites_caches(name.as_str(), value));
         if needs_vary_cookie(texts(headers, &VARY)) {
             headers.append(VARY, HeaderValue::from_static("cookie"));
         }

@@ -42,7 +42,7 @@ pub use self::{
     clock::{Clock, SystemClock, Timestamp},
     cookie::{
         CookieConfig, CookieConfigBuilder, CookieConfigError, KeyError, KeyRing, SameSite,
-        needs_vary_cookie, private_cache_control, sets_cookie,
+        invites_caches, needs_vary_cookie, private_cache_control, sets_cookie,
     },
     entropy::{Entropy, EntropyError, OsEntropy},
     manager::{

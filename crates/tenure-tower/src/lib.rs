@@ -54,7 +54,8 @@
 //!
 //! A response that read the session or sets its cookie gets `Vary: Cookie` and, unless it has
 //! `private` or `no-store` already, a `Cache-Control` that keeps it out of shared caches; see
-//! [`private_cache_control`](tenure_core::private_cache_control).
+//! [`private_cache_control`](tenure_core::private_cache_control). What would let a cache of one kind keep it all
+//! the same, such as `CDN-Cache-Control`, is [taken out](tenure_core::invites_caches).
 
 mod future;
 mod headers;
