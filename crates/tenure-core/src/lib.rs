@@ -47,7 +47,7 @@ pub use self::{
     entropy::{Entropy, EntropyError, OsEntropy},
     manager::{
         Finish, OnHistoryLoss, SessionManager, SessionManagerBuilder, SessionManagerError,
-        report_misuse,
+        outcome_status, report_misuse,
     },
     model::{
         AnyKey, DecodeError, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes, LifetimesError,

@@ -3,12 +3,18 @@
 use std::borrow::Cow;
 
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderValue, Response,
     header::{CACHE_CONTROL, HeaderName, InvalidHeaderValue, SET_COOKIE, VARY},
 };
 use tenure_core::{
-    Finish, invites_caches, needs_vary_cookie, private_cache_control, sets_cookie,
+    Finish, invites_caches, needs_vary_cookie, outcome_status, private_cache_control, sets_cookie,
 };
+
+/// How the request went, as far as the head of its response tells.
+pub(crate) fn status<B>(response: &Response<B>) -> u16 {
+    let grpc_status = response.headers().get(&GRPC_STATUS);
+    outcome_status(response.status().as_u16(), grpc_status)
+}
 
 pub(crate) fn apply(finish: Finish, cookie_name: &str, headers: &mut HeaderMap) {
     if finish.is_personal {
@@ -75,6 +81,8 @@ fn remove(headers: &mut HeaderMap, name: &HeaderName, is_unwanted: impl Fn(&Head
         }
     }
 }
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,8 @@
 //! before the response's head leaves, and adds the cookie.
 //!
 //! It works with every service of `http` requests and responses: hyper, tonic, axum (for which
-//! `tenure-axum` has extractors besides).
+//! `tenure-axum` has extractors besides). A failed call of gRPC drops its changes as a response of 500
+//! does, if it says so in the response's head: tonic does for all errors that a method returns.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -46,9 +47,10 @@
 //!
 //! # When the response is another one
 //!
-//! Errors of the inner service pass through untouched, and nothing is committed. If the changes cannot be
-//! committed, the inner response is replaced: 503 if the store failed, 409 on a true conflict or if
-//! the session has ended, with an empty body; [`SessionLayer::on_refusal`] makes another response.
+//! Errors of the inner service pass through untouched, and nothing is committed but a
+//! [logout](tenure_core::Session::destroy), before they do. If the changes cannot be committed, the inner
+//! response is replaced: 503 if the store failed, 409 on a true conflict or if the session has ended, with
+//! an empty body; [`SessionLayer::on_refusal`] makes another response.
 //!
 //! # Caches
 //!

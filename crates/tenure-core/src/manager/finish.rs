@@ -113,6 +113,19 @@ impl Visit {
     }
 }
 
+/// The status that tells how a request went, to be given to [`finish`](crate::SessionHandle::finish).
+///
+/// It is the response's own, but for failed calls of gRPC: those are answered with 200, say so in the
+/// field `grpc-status` of the response's head, and count as a 500 here. A call that fails after its head
+/// has left says so in its trailers, when its changes are committed.
+#[must_use]
+pub fn outcome_status(status: u16, grpc_status: Option<impl AsRef<[u8]>>) -> u16 {
+    match grpc_status {
+        Some(code) if code.as_ref() != GRPC_OK => 500,
+        Some(_) | None => status,
+    }
+}
+
 /// Whether a response of that status takes back what its handler changed. 408 says that the server
 /// stopped waiting for the handler, which was then dropped in the middle of its work.
 const fn is_failure(status: u16) -> bool {
@@ -126,5 +139,23 @@ impl fmt::Debug for Finish {
             .field("set_cookie", &self.set_cookie.as_ref().map(|_| ".."))
             .field("is_personal", &self.is_personal)
             .finish()
+    }
+}
+
+const GRPC_OK: &[u8] = b"0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_call_of_grpc_counts_as_a_failure_and_nothing_else_changes() {
+        for status in [200, 204, 404, 408, 503] {
+            assert_eq!(outcome_status(status, None::<&str>), status);
+            assert_eq!(outcome_status(status, Some("0")), status);
+            for code in ["1", "10", "16", "00", "", "aborted"] {
+                assert!(is_failure(outcome_status(status, Some(code))), "{code}");
+            }
+        }
     }
 }

@@ -16,7 +16,7 @@ use std::{fmt, sync::Arc};
 pub use self::{
     builder::{OnHistoryLoss, SessionManagerBuilder, SessionManagerError},
     events::report_misuse,
-    finish::Finish,
+    finish::{Finish, outcome_status},
 };
 pub(crate) use self::{core::Core, visit::Visit};
 use crate::{KeyRing, LoginStamp, SessionStore, changes::SessionError};

@@ -88,7 +88,7 @@ impl SessionHandle {
     }
 
     /// Commits what the request has changed, and says what its response needs. For adapters, when
-    /// the response's head, with that status, is about to leave.
+    /// the response's head is about to leave, with its [`outcome_status`](crate::outcome_status).
     ///
     /// # Cancellation
     ///
