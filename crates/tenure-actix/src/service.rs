@@ -34,10 +34,11 @@ where
 
     forward_ready!(inner);
 
-    fn call(&self, mut request: ServiceRequest) -> Self::Future {
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        // The request's head is only read. Somebody outside may hold a clone of it, and actix panics when
+        // such a one is changed; extensions are shared by all clones and can be.
         let cookies = request.headers().get_all(COOKIE);
         let handle = self.middleware.manager().open(cookies);
-        hide_cookies(&mut request);
         request.extensions_mut().insert(handle.clone());
         let inner = self.inner.call(request);
         let middleware = Rc::clone(&self.middleware);
@@ -48,16 +49,5 @@ where
             }
             middleware.finish(&handle, outcome).await
         })
-    }
-}
-
-/// Keeps cookies out of what the application logs of its requests.
-fn hide_cookies(request: &mut ServiceRequest) {
-    if request.headers().contains_key(COOKIE) {
-        let headers = request.headers_mut();
-        for mut cookie in headers.remove(COOKIE) {
-            cookie.set_sensitive(true);
-            headers.append(COOKIE, cookie);
-        }
     }
 }

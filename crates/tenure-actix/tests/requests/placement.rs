@@ -1,12 +1,14 @@
 //! Where middlewares stand: around scopes, nested, twice.
 
 use actix_web::{
-    App,
-    dev::Service,
+    App, Error, HttpRequest,
+    dev::{Service, ServiceRequest, ServiceResponse},
     guard::fn_guard,
+    middleware::{Next, from_fn},
     test::init_service,
     web::{self, get},
 };
+use tenure_actix::SessionExt;
 use tenure_testing::Verb;
 
 use crate::support::{Jar, count, middleware, store, visit};
@@ -75,4 +77,25 @@ async fn a_middleware_that_was_added_twice_does_everything_once() {
     }
     let calls = [Verb::Create, Verb::Load, Verb::Commit].map(|verb| store.log().count(verb));
     assert_eq!(calls, [1, 2, 2]);
+}
+
+/// actix panics when a request is changed of which somebody holds a clone.
+#[actix_web::test]
+async fn a_clone_of_the_request_that_is_held_outside_does_no_harm() {
+    let hold = async |request: ServiceRequest, next: Next<_>| {
+        let held: HttpRequest = request.request().clone();
+        let response: Result<ServiceResponse<_>, Error> = next.call(request).await;
+        assert!(held.session_handle().is_ok());
+        response
+    };
+    let store = store();
+    let page = web::resource("/count")
+        .route(get().to(count))
+        .wrap(middleware(&store, "session"))
+        .wrap(from_fn(hold));
+    let app = init_service(App::new().service(page)).await;
+    let mut jar = Jar::default();
+    for n in ["1", "2", "3"] {
+        assert_eq!(visit!(app, jar, "/count").body, n);
+    }
 }
