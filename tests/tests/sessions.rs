@@ -189,6 +189,49 @@ async fn a_handler_that_failed_is_rolled_back_but_its_logout_stands() {
     assert_eq!(number(&old, "n").await, None);
 }
 
+/// Frameworks may send a request in again, with what its first passage has left in it.
+#[tokio::test]
+async fn a_request_that_comes_again_after_its_response_is_a_request_of_its_own() {
+    let manager = manager();
+    let mut visitor = visitor(&manager).await;
+    for is_untouched in [false, true] {
+        let first = visitor.open();
+        let inside = manager.open_inside(Some(&first), [""; 0]);
+        if !is_untouched {
+            let session = inside.load().await.unwrap();
+            assert_eq!(
+                session
+                    .update("n", |n: Option<u32>| n.map_or(0, |n| n + 1))
+                    .unwrap(),
+                2
+            );
+        }
+        // The outer layer commits, and no other.
+        let nothing = visitor.finish(&inside).await;
+        assert!(nothing.set_cookie.is_none() && !nothing.is_personal);
+        assert_eq!(
+            visitor.finish(&first).await.set_cookie.is_some(),
+            !is_untouched
+        );
+
+        // Who asks for the session only now can read it, and is told that it is too late for more.
+        let late = first.load().await.unwrap();
+        assert_eq!(
+            late.get("n").unwrap(),
+            Some(if is_untouched { 3 } else { 2 })
+        );
+        assert!(matches!(late.insert("n", 0), Err(SessionError::Sealed)));
+
+        let again = visitor.open_inside(&first);
+        let session = again.load().await.unwrap();
+        session
+            .update("n", |n: Option<u32>| n.map_or(0, |n| n + 1))
+            .unwrap();
+        assert!(visitor.finish(&again).await.set_cookie.is_some());
+    }
+    assert_eq!(number(&visitor, "n").await, Some(4));
+}
+
 #[tokio::test]
 async fn a_request_that_was_made_to_fail_is_refused_and_rolled_back_whatever_its_response_says() {
     let mut visitor = visitor(&manager()).await;

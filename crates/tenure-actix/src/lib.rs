@@ -56,6 +56,10 @@
 //! actix runs first what was wrapped last. Wrap sessions after everything that uses them, and before
 //! what rewrites bodies, such as `Compress`. An app, a scope, a resource or a route can be wrapped.
 //!
+//! Middlewares of several managers, with cookies of different names, go together; a handler gets the session of
+//! the innermost. A middleware of a manager that has one further out already uses the session that is there: it
+//! is committed once, by the outer one, which also makes the refusals.
+//!
 //! A dropped request, as by a timeout outside, has its changes written entirely or not at all.
 //!
 //! # When the response is another one

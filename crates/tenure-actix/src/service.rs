@@ -6,6 +6,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, forward_ready},
     http::header::COOKIE,
 };
+use tenure_core::SessionHandle;
 
 use crate::SessionMiddleware;
 
@@ -38,15 +39,13 @@ where
         // The request's head is only read. Somebody outside may hold a clone of it, and actix panics when
         // such a one is changed; extensions are shared by all clones and can be.
         let cookies = request.headers().get_all(COOKIE);
-        let handle = self.middleware.manager().open(cookies);
+        let manager = self.middleware.manager();
+        let handle = manager.open_inside(request.extensions().get::<SessionHandle>(), cookies);
         request.extensions_mut().insert(handle.clone());
         let inner = self.inner.call(request);
         let middleware = Rc::clone(&self.middleware);
         Box::pin(async move {
             let outcome = inner.await;
-            if handle.is_untouched() {
-                return outcome.map(ServiceResponse::map_into_left_body);
-            }
             middleware.finish(&handle, outcome).await
         })
     }

@@ -45,6 +45,10 @@
 //! sessions. A layer outside of it that answers by itself, such as a timeout, drops the request's
 //! future: its changes are then written entirely or not at all.
 //!
+//! Layers of several managers, with cookies of different names, go together; a service sees the session of the
+//! innermost. A layer of a manager that has one further out already uses the session that is there: it is
+//! committed once, by the outer layer, which also makes the refusals.
+//!
 //! # When the response is another one
 //!
 //! Errors of the inner service pass through untouched, and nothing is committed but a

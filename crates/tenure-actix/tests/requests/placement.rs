@@ -2,13 +2,14 @@
 
 use actix_web::{
     App, Error, HttpRequest,
+    body::MessageBody,
     dev::{Service, ServiceRequest, ServiceResponse},
     guard::fn_guard,
     middleware::{Next, from_fn},
     test::init_service,
     web::{self, get},
 };
-use tenure_actix::SessionExt;
+use tenure_actix::{Session, SessionError, SessionExt};
 use tenure_testing::Verb;
 
 use crate::support::{Jar, count, middleware, store, visit};
@@ -77,6 +78,69 @@ async fn a_middleware_that_was_added_twice_does_everything_once() {
     }
     let calls = [Verb::Create, Verb::Load, Verb::Commit].map(|verb| store.log().count(verb));
     assert_eq!(calls, [1, 2, 2]);
+}
+
+/// Counts on the way in and on the way out, between two middlewares.
+async fn count_twice(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let session = request.session_handle()?.load().await;
+    let session = session.map_err(SessionError::from)?;
+    let count = || {
+        let counted = session.update("between", |n: Option<u64>| n.unwrap_or(0) + 1);
+        counted.map_err(SessionError::from)
+    };
+    count()?;
+    let response = next.call(request).await?;
+    count()?;
+    Ok(response)
+}
+
+#[actix_web::test]
+async fn between_two_middlewares_of_one_manager_nothing_is_lost() {
+    let login = async |session: Session| {
+        session.login("ada")?;
+        Ok::<_, SessionError>("logged in")
+    };
+    let between = async |session: Session| {
+        let between = session.get::<u64>("between")?.unwrap_or(0);
+        let user = session.principal();
+        let user = user.map_or("-".to_owned(), |user| user.as_str().to_owned());
+        Ok::<_, SessionError>(format!("{between} {user}"))
+    };
+    macro_rules! check {
+        ($store:ident, $app:expr) => {{
+            let app = init_service($app).await;
+            let mut jar = Jar::default();
+            for n in ["1", "2", "3"] {
+                let answer = visit!(app, jar, "/count");
+                let cookies = answer.cookies();
+                let ours = cookies.iter().filter(|it| it.starts_with("session="));
+                assert_eq!((&*answer.body, ours.count()), (n, 1));
+            }
+            let calls = [Verb::Create, Verb::Load, Verb::Commit];
+            assert_eq!(calls.map(|verb| $store.log().count(verb)), [1, 2, 2]);
+            assert_eq!(visit!(app, jar, "/login").status, 200);
+            assert_eq!(visit!(app, jar, "/between").body, "9 ada");
+        }};
+    }
+    let routes = move |config: &mut web::ServiceConfig| {
+        let config = config.route("/count", get().to(count));
+        let config = config.route("/login", get().to(login));
+        config.route("/between", get().to(between));
+    };
+    let visitors = store();
+    let sessions = middleware(&visitors, "session");
+    let app = App::new().configure(routes).wrap(sessions.clone());
+    check!(visitors, app.wrap(from_fn(count_twice)).wrap(sessions));
+
+    // However far out the other one is, and whose middlewares stand between.
+    let visitors = store();
+    let sessions = middleware(&visitors, "session");
+    let app = App::new().configure(routes).wrap(sessions.clone());
+    let app = app.wrap(middleware(&store(), "other"));
+    check!(visitors, app.wrap(from_fn(count_twice)).wrap(sessions));
 }
 
 /// actix panics when a request is changed of which somebody holds a clone.

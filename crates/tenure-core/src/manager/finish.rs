@@ -35,7 +35,7 @@ enum CookieDue {
 impl Visit {
     /// What [`finish`](Self::finish) says, if there is nothing to write or to ask for it.
     pub(crate) fn finish_at_once(&self, status: u16) -> Option<Finish> {
-        if self.is_untouched() {
+        if self.failure.get().is_none() && self.state.lock().seal_untouched() {
             return Some(Finish::default());
         }
         // Without the turn, changes are on their way.
@@ -60,7 +60,7 @@ impl Visit {
 
     /// Commits, and says what the response needs. Changes are refused from here on.
     pub(crate) async fn finish(&self, status: u16) -> Finish {
-        if self.is_untouched() {
+        if self.failure.get().is_none() && self.state.lock().seal_untouched() {
             return Finish::default();
         }
         let is_failure = is_failure(status);

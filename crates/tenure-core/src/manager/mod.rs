@@ -53,6 +53,11 @@ impl SessionManager {
         SessionManagerBuilder::new(Box::new(store), keys)
     }
 
+    /// Whether both are clones of one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+
     /// Refuses a value that would not fit into a session by itself, when it is written rather than
     /// when it is committed.
     pub(crate) fn check_value(&self, bytes: usize) -> Result<(), SessionError> {
