@@ -6,8 +6,10 @@
     reason = "a story that meets a surprise has failed"
 )]
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tenure_core::{
     KeyRing, MemoryStore, OnConflict, OnHistoryLoss, Session, SessionError, SessionManager,
     SessionManagerBuilder,
@@ -74,6 +76,44 @@ async fn what_is_written_is_read_by_the_next_request() {
         })
         .await;
     assert!(visitor.load().await.1.keys().is_empty());
+}
+
+/// Where serde holds a value in between, for `flatten` and `tag`, it knows only the form of texts.
+#[tokio::test]
+async fn addresses_are_read_again_wherever_they_stand_in_a_value() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Device {
+        name: String,
+        #[serde(flatten)]
+        seen: Seen,
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "by")]
+    enum Seen {
+        Nobody,
+        Server { at: IpAddr },
+    }
+    let mut visitor = visitor(&manager()).await;
+    let device = |at| Device {
+        name: "phone".to_owned(),
+        seen: at,
+    };
+    let seen = || {
+        device(Seen::Server {
+            at: [127, 0, 0, 1].into(),
+        })
+    };
+    visitor
+        .request(async |session| {
+            session.insert("device", seen()).unwrap();
+            session.insert("other", device(Seen::Nobody)).unwrap();
+        })
+        .await;
+    let (_, session) = visitor.load().await;
+    assert_eq!(session.get("device").unwrap(), Some(seen()));
+    assert_eq!(session.get("other").unwrap(), Some(device(Seen::Nobody)));
+    let json = json!({ "name": "phone", "by": "Server", "at": "127.0.0.1" });
+    assert_eq!(session.get("device").unwrap(), Some(json));
 }
 
 #[tokio::test]
