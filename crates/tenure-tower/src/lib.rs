@@ -56,6 +56,10 @@
 //! response is replaced: 503 if the store failed, 409 on a true conflict or if the session has ended, with
 //! an empty body; [`SessionLayer::on_refusal`] makes another response.
 //!
+//! An empty body is `B::default()`. Layers further in may give the body a type that has none, as tower-http's
+//! `TraceLayer` does: put such a layer outside, or make it a type that has one, as `Body::new` of axum and
+//! `tonic` do, with tower-http's `MapResponseBodyLayer` between the two.
+//!
 //! # Caches
 //!
 //! A response that read the session or sets its cookie gets `Vary: Cookie` and, unless it has

@@ -9,9 +9,10 @@ use axum::{
     routing::get,
 };
 use tenure_axum::{MemoryStore, Session, SessionLayer};
+use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer,
-    timeout::TimeoutLayer, trace::TraceLayer,
+    map_response_body::MapResponseBodyLayer, timeout::TimeoutLayer, trace::TraceLayer,
 };
 
 use crate::app::{Visitor, counter, in_memory, manager};
@@ -90,6 +91,18 @@ async fn tracing_and_time_limits_change_nothing_while_they_do_not_strike() {
         for response in visit(app).await {
             assert_eq!(response.status(), StatusCode::OK);
         }
+    }
+}
+
+/// In one `ServiceBuilder`, where no router makes axum's own body of what a layer has made.
+#[tokio::test]
+async fn a_layer_inside_whose_body_has_no_default_needs_one_word_more() {
+    let layers = ServiceBuilder::new()
+        .layer(SessionLayer::new(in_memory()))
+        .layer(MapResponseBodyLayer::new(Body::new))
+        .layer(TraceLayer::new_for_http());
+    for response in visit(counter().layer(layers)).await {
+        assert_eq!(response.status(), StatusCode::OK);
     }
 }
 
