@@ -31,6 +31,9 @@ async fn visit(app: Router) -> Vec<Response<Body>> {
         );
         responses.push(visitor.send(request).await);
     }
+    let has_cookie = |response: &Response<_>| response.headers().contains_key(header::SET_COOKIE);
+    let cookies: Vec<_> = responses.iter().map(has_cookie).collect();
+    assert_eq!(cookies, [true, false, false]);
     let (_, body) = visitor.get("/").await;
     assert!(body.starts_with("4 "), "{body}");
     responses
@@ -46,7 +49,6 @@ async fn compression_leaves_the_session_alone() {
     for app in [outside, inside] {
         for response in visit(app).await {
             assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
-            assert!(response.headers().contains_key(header::SET_COOKIE));
             // Both vary: on the encoding, and on the cookie.
             let vary = response.headers().get_all(header::VARY).iter();
             let vary: Vec<_> = vary.map(|field| field.to_str().unwrap()).collect();
@@ -69,7 +71,6 @@ async fn cross_origin_headers_are_kept() {
         for response in visit(app).await {
             let headers = response.headers();
             assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
-            assert!(headers.contains_key(header::SET_COOKIE));
         }
     }
 }

@@ -61,14 +61,14 @@ async fn compression_and_logging_leave_the_session_alone() {
         ($app:expr) => {{
             let app = init_service($app).await;
             let mut jar = Jar::default();
-            for _ in 0..3 {
+            for cookies in [1, 0, 0] {
                 let request = jar.request("/");
                 let request = request.append_header((header::ACCEPT_ENCODING, "gzip"));
                 let outcome = app.call(request.to_request()).await;
                 let answer = jar.answer(outcome).await;
                 let encoding = answer.headers.get(header::CONTENT_ENCODING);
                 assert_eq!(encoding.unwrap(), "gzip");
-                assert_eq!(answer.cookies().len(), 1);
+                assert_eq!(answer.cookies().len(), cookies);
                 // It varies by both: by the encoding, and by the cookie.
                 let vary: Vec<_> = answer.headers.get_all(header::VARY).collect();
                 assert!(vary.iter().any(|field| *field == "cookie"), "{vary:?}");

@@ -71,9 +71,9 @@ async fn a_middleware_that_was_added_twice_does_everything_once() {
         .wrap(sessions);
     let app = init_service(app).await;
     let mut jar = Jar::default();
-    for n in ["1", "2", "3"] {
+    for (n, cookies) in [("1", 1), ("2", 0), ("3", 0)] {
         let answer = visit!(app, jar, "/count");
-        assert_eq!((&*answer.body, answer.cookies().len()), (n, 1));
+        assert_eq!((&*answer.body, answer.cookies().len()), (n, cookies));
         assert!(answer.is_personal());
     }
     let calls = [Verb::Create, Verb::Load, Verb::Commit].map(|verb| store.log().count(verb));
@@ -113,15 +113,13 @@ async fn between_two_middlewares_of_one_manager_nothing_is_lost() {
         ($store:ident, $app:expr) => {{
             let app = init_service($app).await;
             let mut jar = Jar::default();
-            for n in ["1", "2", "3"] {
+            for (n, cookies) in [("1", 1), ("2", 0), ("3", 0)] {
                 let answer = visit!(app, jar, "/count");
-                let cookies = answer.cookies();
-                let ours = cookies.iter().filter(|it| it.starts_with("session="));
-                assert_eq!((&*answer.body, ours.count()), (n, 1));
+                assert_eq!((&*answer.body, answer.cookies().len()), (n, cookies));
             }
             let calls = [Verb::Create, Verb::Load, Verb::Commit];
             assert_eq!(calls.map(|verb| $store.log().count(verb)), [1, 2, 2]);
-            assert_eq!(visit!(app, jar, "/login").status, 200);
+            assert_eq!(visit!(app, jar, "/login").cookies().len(), 1);
             assert_eq!(visit!(app, jar, "/between").body, "9 ada");
         }};
     }
