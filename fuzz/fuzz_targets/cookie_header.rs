@@ -1,4 +1,5 @@
-//! Whatever a `Cookie` header says: no panic, and only our own cookie, once, opens a session.
+//! Whatever a `Cookie` header says: no panic, and only our own cookie, without a different one beside it,
+//! opens a session.
 //!
 //! Chance never finds a signature, so every `@` of the input stands for a genuine cookie value.
 //! Line feeds separate header fields.
@@ -54,11 +55,12 @@ impl World {
     fn is_genuine(&self, header: &[u8]) -> bool {
         let prefix = format!("{}=", self.sessions.cookie_name());
         let pairs = header.split(|byte| matches!(byte, b';' | b'\n'));
-        let ours = pairs
+        let mut ours = pairs
             .map(|pair| String::from_utf8_lossy(pair).into_owned())
             .map(|pair| pair.trim_matches([' ', '\t']).to_owned())
             .filter(|pair| pair.starts_with(&prefix))
             .collect::<Vec<_>>();
+        ours.dedup();
         ours == [prefix + &self.genuine]
     }
 }

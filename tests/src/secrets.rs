@@ -1,7 +1,8 @@
 //! Looking for what must not be there.
 
-use std::{collections::HashMap, fmt};
+use std::{fmt, sync::OnceLock};
 
+use aho_corasick::AhoCorasick;
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
@@ -10,21 +11,18 @@ use base64::{
 use crate::CookieParts;
 
 /// Byte strings that must appear nowhere, in every form in which a program might print them.
+#[derive(Default)]
 pub struct Secrets {
-    /// By their first bytes, so that a search costs one look-up per position, however many there are.
-    needles: HashMap<[u8; PREFIX], Vec<(&'static str, Vec<u8>)>>,
-    /// Which hashes of first bytes there are, so that most positions do not even cost that.
-    hashes: Vec<bool>,
+    needles: Vec<(&'static str, Vec<u8>)>,
+    /// Finds all of them in one pass. Made by the first search after an addition.
+    matcher: OnceLock<AhoCorasick>,
 }
 
 impl Secrets {
     /// Nothing to look for, so far.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            needles: HashMap::new(),
-            hashes: vec![false; 1 << HASH_BITS],
-        }
+        Self::default()
     }
 
     /// Adds a cookie's value, its secret and its code.
@@ -58,29 +56,27 @@ impl Secrets {
     }
 
     /// What of all this a text contains, with the text around the first find.
+    ///
+    /// # Panics
+    ///
+    /// If there is more to look for than a search can hold: gigabytes.
     #[must_use]
     pub fn find_in(&self, text: impl AsRef<[u8]>) -> Option<Leak> {
         let text = text.as_ref();
-        let mut at = 0;
-        while let Some(prefix) = text.get(at..).and_then(<[u8]>::first_chunk) {
-            if self.hashes[hash(prefix)]
-                && let Some(what) = self.find_at(&text[at..], prefix)
-            {
-                let from = text[..at].iter().rposition(|byte| *byte == b'\n');
-                let to = text[at..].iter().position(|byte| *byte == b'\n');
-                let line =
-                    &text[from.map_or(0, |end| end + 1)..to.map_or(text.len(), |to| at + to)];
-                let around = String::from_utf8_lossy(line).into_owned();
-                return Some(Leak { what, around });
-            }
-            at += 1;
-        }
-        None
-    }
-
-    fn find_at(&self, text: &[u8], prefix: &[u8; PREFIX]) -> Option<&'static str> {
-        let mut needles = self.needles.get(prefix)?.iter();
-        needles.find_map(|(what, needle)| text.starts_with(needle).then_some(*what))
+        let matcher = self.matcher.get_or_init(|| {
+            let needles = self.needles.iter().map(|(_, needle)| needle);
+            AhoCorasick::new(needles).expect("fewer states than a search can hold")
+        });
+        let found = matcher.find(text)?;
+        let is_end = |byte: &u8| *byte == b'\n';
+        let from = text[..found.start()].iter().rposition(is_end);
+        let to = text[found.end()..].iter().position(is_end);
+        let line =
+            from.map_or(0, |end| end + 1)..to.map_or(text.len(), |length| found.end() + length);
+        Some(Leak {
+            what: self.needles[found.pattern().as_usize()].0,
+            around: String::from_utf8_lossy(&text[line]).into_owned(),
+        })
     }
 
     fn add_bytes(&mut self, what: &'static str, bytes: &[u8]) {
@@ -98,18 +94,9 @@ impl Secrets {
     }
 
     fn add(&mut self, what: &'static str, needle: &[u8]) {
-        let prefix = needle.first_chunk().expect("a needle of 12 bytes or more");
-        self.hashes[hash(prefix)] = true;
-        let needles = self.needles.entry(*prefix).or_default();
-        if !needles.iter().any(|(_, known)| known == needle) {
-            needles.push((what, needle.to_vec()));
-        }
-    }
-}
-
-impl Default for Secrets {
-    fn default() -> Self {
-        Self::new()
+        assert!(needle.len() >= SHORTEST, "chance would find that");
+        self.matcher.take();
+        self.needles.push((what, needle.to_vec()));
     }
 }
 
@@ -129,17 +116,7 @@ pub struct Leak {
     pub around: String,
 }
 
-/// Mixes the first bytes of a needle. Nobody chooses them to collide.
-fn hash(prefix: &[u8; PREFIX]) -> usize {
-    let (first, last) = (prefix[..8].try_into(), prefix[4..].try_into());
-    let mixed = u64::from_le_bytes(first.expect("8 bytes"))
-        ^ u64::from_le_bytes(last.expect("8 bytes")).rotate_left(29);
-    let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS);
-    usize::try_from(mixed).expect("fewer bits than a pointer has")
-}
-
-const PREFIX: usize = 12;
-const HASH_BITS: u32 = 22;
+const SHORTEST: usize = 12;
 
 #[cfg(test)]
 mod tests {

@@ -31,9 +31,19 @@ impl Visitor {
     /// Begins a request.
     #[must_use]
     pub fn open(&self) -> SessionHandle {
+        self.manager.open(self.fields())
+    }
+
+    /// Begins a request that has come through a layer before.
+    #[must_use]
+    pub fn open_inside(&self, outer: &SessionHandle) -> SessionHandle {
+        self.manager.open_inside(Some(outer), self.fields())
+    }
+
+    fn fields(&self) -> impl Iterator<Item = String> {
         let name = self.manager.cookie_name();
-        self.manager
-            .open(self.cookie.iter().map(|value| format!("{name}={value}")))
+        let cookie = self.cookie.iter();
+        cookie.map(move |value| format!("{name}={value}"))
     }
 
     /// Begins a request and loads the session.

@@ -13,6 +13,8 @@ mod app;
 mod departures;
 #[path = "middleware/neighbours.rs"]
 mod neighbours;
+#[path = "middleware/outcomes.rs"]
+mod outcomes;
 #[path = "middleware/placement.rs"]
 mod placement;
 #[path = "middleware/requests.rs"]

@@ -6,8 +6,10 @@
     reason = "a story that meets a surprise has failed"
 )]
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tenure_core::{
     KeyRing, MemoryStore, OnConflict, OnHistoryLoss, Session, SessionError, SessionManager,
     SessionManagerBuilder,
@@ -74,6 +76,44 @@ async fn what_is_written_is_read_by_the_next_request() {
         })
         .await;
     assert!(visitor.load().await.1.keys().is_empty());
+}
+
+/// Where serde holds a value in between, for `flatten` and `tag`, it knows only the form of texts.
+#[tokio::test]
+async fn addresses_are_read_again_wherever_they_stand_in_a_value() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Device {
+        name: String,
+        #[serde(flatten)]
+        seen: Seen,
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "by")]
+    enum Seen {
+        Nobody,
+        Server { at: IpAddr },
+    }
+    let mut visitor = visitor(&manager()).await;
+    let device = |at| Device {
+        name: "phone".to_owned(),
+        seen: at,
+    };
+    let seen = || {
+        device(Seen::Server {
+            at: [127, 0, 0, 1].into(),
+        })
+    };
+    visitor
+        .request(async |session| {
+            session.insert("device", seen()).unwrap();
+            session.insert("other", device(Seen::Nobody)).unwrap();
+        })
+        .await;
+    let (_, session) = visitor.load().await;
+    assert_eq!(session.get("device").unwrap(), Some(seen()));
+    assert_eq!(session.get("other").unwrap(), Some(device(Seen::Nobody)));
+    let json = json!({ "name": "phone", "by": "Server", "at": "127.0.0.1" });
+    assert_eq!(session.get("device").unwrap(), Some(json));
 }
 
 #[tokio::test]
@@ -187,6 +227,47 @@ async fn a_handler_that_failed_is_rolled_back_but_its_logout_stands() {
     let finish = visitor.finish_with(&handle, 500).await;
     assert!(finish.set_cookie.unwrap().contains("Max-Age=0"));
     assert_eq!(number(&old, "n").await, None);
+}
+
+fn increment(session: &Session) -> u32 {
+    let next = session.update("n", |n: Option<u32>| n.unwrap_or(0) + 1);
+    next.unwrap()
+}
+
+#[tokio::test]
+async fn of_two_layers_of_one_manager_the_outer_one_finishes_the_request() {
+    let manager = manager();
+    let mut visitor = visitor(&manager).await;
+    let outer = visitor.open();
+    let inner = visitor.open_inside(&outer);
+    assert_eq!(increment(&inner.load().await.unwrap()), 2);
+    assert!(!visitor.finish(&inner).await.is_personal);
+    assert_eq!(number(&visitor, "n").await, Some(1));
+    assert_eq!(increment(&outer.load().await.unwrap()), 3);
+    assert!(visitor.finish(&outer).await.is_personal);
+    assert_eq!(number(&visitor, "n").await, Some(3));
+}
+
+/// Frameworks may send a request in again, with what its first passage has left in it.
+#[tokio::test]
+async fn a_request_that_comes_again_after_its_response_is_a_request_of_its_own() {
+    let mut visitor = visitor(&manager()).await;
+    for (is_untouched, first, second) in [(false, 2, 3), (true, 3, 4)] {
+        let handle = visitor.open();
+        if !is_untouched {
+            assert_eq!(increment(&handle.load().await.unwrap()), first);
+        }
+        assert_ne!(visitor.finish(&handle).await.is_personal, is_untouched);
+        // Who asks for the session only now can read it, and is told that it is too late for more.
+        let late = handle.load().await.unwrap();
+        assert_eq!(late.get("n").unwrap(), Some(first));
+        assert!(matches!(late.insert("n", 0), Err(SessionError::Sealed)));
+
+        let again = visitor.open_inside(&handle);
+        assert_eq!(increment(&again.load().await.unwrap()), second);
+        assert!(visitor.finish(&again).await.is_personal);
+        assert_eq!(number(&visitor, "n").await, Some(second));
+    }
 }
 
 #[tokio::test]

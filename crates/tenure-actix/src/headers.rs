@@ -2,10 +2,21 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header::{
-    CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, SET_COOKIE, VARY,
+use actix_web::{
+    HttpResponse,
+    http::header::{
+        CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, SET_COOKIE, VARY,
+    },
 };
-use tenure_core::{Finish, needs_vary_cookie, private_cache_control, sets_cookie};
+use tenure_core::{
+    Finish, invites_caches, needs_vary_cookie, outcome_status, private_cache_control, sets_cookie,
+};
+
+/// How the request went, as far as the head of its response tells.
+pub(crate) fn status<B>(response: &HttpResponse<B>) -> u16 {
+    let grpc_status = response.headers().get(GRPC_STATUS);
+    outcome_status(response.status().as_u16(), grpc_status)
+}
 
 pub(crate) fn apply(finish: &Finish, cookie_name: &str, headers: &mut HeaderMap) {
     if finish.is_personal {
@@ -14,6 +25,8 @@ pub(crate) fn apply(finish: &Finish, cookie_name: &str, headers: &mut HeaderMap)
         {
             headers.insert(CACHE_CONTROL, value);
         }
+        // What asks caches of one kind to keep the response goes, whatever it says to others.
+        headers.retain(|name, value| !invites_caches(name.as_str(), value));
         if needs_vary_cookie(texts(headers, &VARY)) {
             headers.append(VARY, HeaderValue::from_static("cookie"));
         }
@@ -40,6 +53,8 @@ fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
         .get_all(name)
         .filter_map(|value| value.to_str().ok())
 }
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 #[cfg(test)]
 mod tests {

@@ -54,9 +54,11 @@
 //! # Where to put it
 //!
 //! actix runs first what was wrapped last. Wrap sessions after everything that uses them, and before
-//! what rewrites bodies, such as `Compress`. An app, a scope, a resource or a route can be wrapped. Like
-//! every middleware that touches the request's head, it must not run inside of one that holds on to a
-//! clone of the `HttpRequest`: actix panics then.
+//! what rewrites bodies, such as `Compress`. An app, a scope, a resource or a route can be wrapped.
+//!
+//! Middlewares of several managers, with cookies of different names, go together; a handler gets the session of
+//! the innermost. A middleware of a manager that has one further out already uses the session that is there: it
+//! is committed once, by the outer one, which also makes the refusals.
 //!
 //! A dropped request, as by a timeout outside, has its changes written entirely or not at all.
 //!
@@ -71,7 +73,13 @@
 //!
 //! A response that read the session or sets its cookie gets `Vary: Cookie` and, unless it has
 //! `private` or `no-store` already, a `Cache-Control` that keeps it out of shared caches; see
-//! [`private_cache_control`](tenure_core::private_cache_control).
+//! [`private_cache_control`](tenure_core::private_cache_control). What would let a cache of one kind keep it all
+//! the same, such as `CDN-Cache-Control`, is [taken out](tenure_core::invites_caches).
+//!
+//! # Logs
+//!
+//! actix leaves the `Cookie` field out of what it prints of an `HttpRequest`. Do not print its `headers()`
+//! or give `Logger` a format with `%{cookie}i`: both show the session's credential.
 //!
 //! Everything that an application needs is exported here; besides this crate it depends on a store's
 //! only, such as `tenure-redis`. [`MemoryStore`] is built in.

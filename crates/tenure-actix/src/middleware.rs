@@ -72,11 +72,10 @@ impl SessionMiddleware {
         outcome: Result<ServiceResponse<B>, Error>,
     ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
         let status = match &outcome {
-            Ok(response) => response.status(),
+            Ok(response) => headers::status(response.response()),
             // Its response is made later, and can be made only once.
-            Err(error) => error.as_response_error().status_code(),
+            Err(error) => error.as_response_error().status_code().as_u16(),
         };
-        let status = status.as_u16();
         let finish = match handle.finish_at_once(status) {
             Some(finish) => finish,
             None => handle.finish(status).await,

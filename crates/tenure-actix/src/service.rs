@@ -6,6 +6,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, forward_ready},
     http::header::COOKIE,
 };
+use tenure_core::SessionHandle;
 
 use crate::SessionMiddleware;
 
@@ -34,30 +35,18 @@ where
 
     forward_ready!(inner);
 
-    fn call(&self, mut request: ServiceRequest) -> Self::Future {
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        // The request's head is only read. Somebody outside may hold a clone of it, and actix panics when
+        // such a one is changed; extensions are shared by all clones and can be.
         let cookies = request.headers().get_all(COOKIE);
-        let handle = self.middleware.manager().open(cookies);
-        hide_cookies(&mut request);
+        let manager = self.middleware.manager();
+        let handle = manager.open_inside(request.extensions().get::<SessionHandle>(), cookies);
         request.extensions_mut().insert(handle.clone());
         let inner = self.inner.call(request);
         let middleware = Rc::clone(&self.middleware);
         Box::pin(async move {
             let outcome = inner.await;
-            if handle.is_untouched() {
-                return outcome.map(ServiceResponse::map_into_left_body);
-            }
             middleware.finish(&handle, outcome).await
         })
-    }
-}
-
-/// Keeps cookies out of what the application logs of its requests.
-fn hide_cookies(request: &mut ServiceRequest) {
-    if request.headers().contains_key(COOKIE) {
-        let headers = request.headers_mut();
-        for mut cookie in headers.remove(COOKIE) {
-            cookie.set_sensitive(true);
-            headers.append(COOKIE, cookie);
-        }
     }
 }

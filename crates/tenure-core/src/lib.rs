@@ -42,12 +42,12 @@ pub use self::{
     clock::{Clock, SystemClock, Timestamp},
     cookie::{
         CookieConfig, CookieConfigBuilder, CookieConfigError, KeyError, KeyRing, SameSite,
-        needs_vary_cookie, private_cache_control, sets_cookie,
+        invites_caches, needs_vary_cookie, private_cache_control, sets_cookie,
     },
     entropy::{Entropy, EntropyError, OsEntropy},
     manager::{
         Finish, OnHistoryLoss, SessionManager, SessionManagerBuilder, SessionManagerError,
-        report_misuse,
+        outcome_status, report_misuse,
     },
     model::{
         AnyKey, DecodeError, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes, LifetimesError,

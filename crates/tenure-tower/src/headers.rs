@@ -3,10 +3,18 @@
 use std::borrow::Cow;
 
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderValue, Response,
     header::{CACHE_CONTROL, HeaderName, InvalidHeaderValue, SET_COOKIE, VARY},
 };
-use tenure_core::{Finish, needs_vary_cookie, private_cache_control, sets_cookie};
+use tenure_core::{
+    Finish, invites_caches, needs_vary_cookie, outcome_status, private_cache_control, sets_cookie,
+};
+
+/// How the request went, as far as the head of its response tells.
+pub(crate) fn status<B>(response: &Response<B>) -> u16 {
+    let grpc_status = response.headers().get(&GRPC_STATUS);
+    outcome_status(response.status().as_u16(), grpc_status)
+}
 
 pub(crate) fn apply(finish: Finish, cookie_name: &str, headers: &mut HeaderMap) {
     if finish.is_personal {
@@ -15,6 +23,7 @@ pub(crate) fn apply(finish: Finish, cookie_name: &str, headers: &mut HeaderMap) 
         {
             headers.insert(CACHE_CONTROL, value);
         }
+        remove_invitations(headers);
         if needs_vary_cookie(texts(headers, &VARY)) {
             headers.append(VARY, HeaderValue::from_static("cookie"));
         }
@@ -22,7 +31,10 @@ pub(crate) fn apply(finish: Finish, cookie_name: &str, headers: &mut HeaderMap) 
     if let Some(cookie) = finish.set_cookie
         && let Ok(mut cookie) = HeaderValue::try_from(cookie)
     {
-        remove_cookie(headers, cookie_name);
+        // A response must not set the same cookie twice (RFC 6265bis §4.1.1).
+        remove(headers, &SET_COOKIE, |value| {
+            sets_cookie(value, cookie_name)
+        });
         cookie.set_sensitive(true);
         headers.append(SET_COOKIE, cookie);
     }
@@ -43,22 +55,34 @@ fn header_value(text: Cow<'static, str>) -> Result<HeaderValue, InvalidHeaderVal
     }
 }
 
-/// A response must not set the same cookie twice (RFC 6265bis §4.1.1).
-fn remove_cookie(headers: &mut HeaderMap, name: &str) {
-    let is_ours = |value: &HeaderValue| sets_cookie(value, name);
-    let fields = headers.get_all(SET_COOKIE);
-    if fields.iter().any(is_ours) {
+/// What asks caches of one kind to keep the response goes, whatever it says to others.
+fn remove_invitations(headers: &mut HeaderMap) {
+    let invitations = headers
+        .iter()
+        .filter(|(name, value)| invites_caches(name.as_str(), value));
+    let names: Vec<_> = invitations.map(|(name, _)| name.clone()).collect();
+    for name in names {
+        remove(headers, &name, |value| invites_caches(name.as_str(), value));
+    }
+}
+
+/// Removes those fields of that name that are not to stay.
+fn remove(headers: &mut HeaderMap, name: &HeaderName, is_unwanted: impl Fn(&HeaderValue) -> bool) {
+    let fields = headers.get_all(name);
+    if fields.iter().any(&is_unwanted) {
         let others: Vec<_> = fields
             .iter()
-            .filter(|value| !is_ours(value))
+            .filter(|value| !is_unwanted(value))
             .cloned()
             .collect();
-        headers.remove(SET_COOKIE);
+        headers.remove(name);
         for other in others {
-            headers.append(SET_COOKIE, other);
+            headers.append(name, other);
         }
     }
 }
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 #[cfg(test)]
 mod tests {
@@ -98,6 +122,28 @@ mod tests {
             texts(&headers, &VARY).collect::<Vec<_>>(),
             ["accept", "cookie"]
         );
+    }
+
+    #[test]
+    fn s30_no_cache_is_invited_past_cache_control() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("cdn-cache-control", "public, max-age=60"),
+            ("cdn-cache-control", "no-store"),
+            ("surrogate-control", "max-age=60"),
+            ("x-accel-expires", "60"),
+            ("etag", "\"1\""),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let mut untouched = headers.clone();
+        apply(finish(None), "session", &mut headers);
+        assert_eq!(headers["cdn-cache-control"], "no-store");
+        assert_eq!(headers["etag"], "\"1\"");
+        assert_eq!(headers[CACHE_CONTROL], "no-store");
+        assert_eq!(headers.len(), 4);
+        apply(Finish::default(), "session", &mut untouched);
+        assert_eq!(untouched.len(), 5);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! before the response's head leaves, and adds the cookie.
 //!
 //! It works with every service of `http` requests and responses: hyper, tonic, axum (for which
-//! `tenure-axum` has extractors besides).
+//! `tenure-axum` has extractors besides). A failed call of gRPC drops its changes as a response of 500
+//! does, if it says so in the response's head: tonic does for all errors that a method returns.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -44,17 +45,27 @@
 //! sessions. A layer outside of it that answers by itself, such as a timeout, drops the request's
 //! future: its changes are then written entirely or not at all.
 //!
+//! Layers of several managers, with cookies of different names, go together; a service sees the session of the
+//! innermost. A layer of a manager that has one further out already uses the session that is there: it is
+//! committed once, by the outer layer, which also makes the refusals.
+//!
 //! # When the response is another one
 //!
-//! Errors of the inner service pass through untouched, and nothing is committed. If the changes cannot be
-//! committed, the inner response is replaced: 503 if the store failed, 409 on a true conflict or if
-//! the session has ended, with an empty body; [`SessionLayer::on_refusal`] makes another response.
+//! Errors of the inner service pass through untouched, and nothing is committed but a
+//! [logout](tenure_core::Session::destroy), before they do. If the changes cannot be committed, the inner
+//! response is replaced: 503 if the store failed, 409 on a true conflict or if the session has ended, with
+//! an empty body; [`SessionLayer::on_refusal`] makes another response.
+//!
+//! An empty body is `B::default()`. Layers further in may give the body a type that has none, as tower-http's
+//! `TraceLayer` does: put such a layer outside, or make it a type that has one, as `Body::new` of axum and
+//! `tonic` do, with tower-http's `MapResponseBodyLayer` between the two.
 //!
 //! # Caches
 //!
 //! A response that read the session or sets its cookie gets `Vary: Cookie` and, unless it has
 //! `private` or `no-store` already, a `Cache-Control` that keeps it out of shared caches; see
-//! [`private_cache_control`](tenure_core::private_cache_control).
+//! [`private_cache_control`](tenure_core::private_cache_control). What would let a cache of one kind keep it all
+//! the same, such as `CDN-Cache-Control`, is [taken out](tenure_core::invites_caches).
 
 mod future;
 mod headers;

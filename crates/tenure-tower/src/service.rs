@@ -4,7 +4,7 @@ use http::{
     HeaderMap, Request, Response,
     header::{self, Entry},
 };
-use tenure_core::SessionManager;
+use tenure_core::{SessionHandle, SessionManager};
 use tower_service::Service;
 
 use crate::{MakeRefusal, ResponseFuture};
@@ -35,7 +35,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future, ResBody, R>;
+    type Future = ResponseFuture<S::Future, R>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
@@ -44,8 +44,9 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         // Opening a session needs no waiting, so the inner service that was polled ready is called
         // right here: no clone of it, which might not be ready.
+        let outer = request.extensions().get::<SessionHandle>();
         let cookies = request.headers().get_all(header::COOKIE);
-        let handle = self.manager.open(cookies);
+        let handle = self.manager.open_inside(outer, cookies);
         hide_cookies(request.headers_mut());
         request.extensions_mut().insert(handle.clone());
         ResponseFuture::new(self.inner.call(request), handle, self.refusal.clone())

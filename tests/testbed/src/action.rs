@@ -25,14 +25,14 @@ pub(crate) enum Action {
     Fill { bytes: usize },
     Public,
     Cookies,
+    Grpc { code: String },
 }
 
 /// A route's answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    pub(crate) cache_control: Option<&'static str>,
-    pub(crate) cookies: &'static [&'static str],
+    pub(crate) fields: Vec<(&'static str, String)>,
     pub(crate) body: String,
 }
 
@@ -66,6 +66,7 @@ impl Action {
             },
             "public" => Self::Public,
             "cookies" => Self::Cookies,
+            "grpc" => Self::Grpc { code: segment()? },
             _ => return None,
         };
         segments.next().is_none().then_some(action)
@@ -77,14 +78,10 @@ impl Action {
         session: &Session,
         pause: Duration,
     ) -> Result<Reply, SessionError> {
-        let cache_control = matches!(self, Self::Public).then_some(PUBLIC);
-        let cookies: &[_] = match self {
-            Self::Cookies => &["theme=dark; Path=/", "session=the-application's; Path=/"],
-            _ => &[],
-        };
+        let fields = self.fields();
         let body = match self {
             Self::Read | Self::Public => count(session)?.to_string(),
-            Self::Incr | Self::Cookies => {
+            Self::Incr | Self::Cookies | Self::Grpc { .. } => {
                 let count = increment(session)?;
                 sleep(pause).await;
                 count.to_string()
@@ -161,10 +158,23 @@ impl Action {
             }
         };
         Ok(Reply {
-            cache_control,
-            cookies,
+            fields,
             ..Reply::text(body)
         })
+    }
+
+    /// The header fields of its answer.
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let fields: &[_] = match self {
+            Self::Public => &PUBLIC,
+            Self::Cookies => &[
+                ("set-cookie", "theme=dark; Path=/"),
+                ("set-cookie", "session=the-application's; Path=/"),
+            ],
+            Self::Grpc { code } => &[("grpc-status", &**code)],
+            _ => &[],
+        };
+        owned(fields)
     }
 }
 
@@ -172,7 +182,7 @@ impl Reply {
     /// An answer that has nothing to do with the session, and that everybody may keep.
     pub(crate) fn asset() -> Self {
         Self {
-            cache_control: Some(PUBLIC),
+            fields: owned(&PUBLIC),
             ..Self::text("asset".to_owned())
         }
     }
@@ -180,8 +190,7 @@ impl Reply {
     pub(crate) const fn text(body: String) -> Self {
         Self {
             status: 200,
-            cache_control: None,
-            cookies: &[],
+            fields: Vec::new(),
             body,
         }
     }
@@ -208,4 +217,17 @@ async fn sleep(pause: Duration) {
 
 const COUNT: Key<u64> = Key::new("count");
 
-const PUBLIC: &str = "public, max-age=60";
+fn owned(fields: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    let fields = fields.iter();
+    fields
+        .map(|(name, text)| (*name, (*text).to_owned()))
+        .collect()
+}
+
+/// For everybody, and for those who do not obey `Cache-Control` once more.
+const PUBLIC: [(&str, &str); 4] = [
+    ("cache-control", "public, max-age=60"),
+    ("cdn-cache-control", "public, max-age=60"),
+    ("surrogate-control", "max-age=60"),
+    ("x-accel-expires", "60"),
+];

@@ -6,7 +6,7 @@ use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer, Responder, Route,
     body::BoxBody,
     dev::Server,
-    http::{KeepAlive, StatusCode, header},
+    http::{KeepAlive, StatusCode},
     web::{self, Path, Query, get},
 };
 use serde::Deserialize;
@@ -57,7 +57,8 @@ fn routes(app: &mut web::ServiceConfig) {
         .route("/get/{key}", get().to(read))
         .route("/login/{user}", get().to(login))
         .route("/login-remembered/{user}", get().to(login_remembered))
-        .route("/fill/{bytes}", get().to(fill));
+        .route("/fill/{bytes}", get().to(fill))
+        .route("/grpc/{code}", get().to(grpc));
 }
 
 #[derive(Deserialize)]
@@ -97,8 +98,14 @@ async fn fill(bytes: Path<usize>, pause: Query<Pause>, session: Session) -> Outc
     perform(Action::Fill { bytes }, pause, session).await
 }
 
+async fn grpc(code: Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
+    let code = code.into_inner();
+    perform(Action::Grpc { code }, pause, session).await
+}
+
+/// As actix' own logs print it: without cookies.
 async fn headers(request: HttpRequest) -> String {
-    format!("{:?}", request.headers())
+    format!("{request:?}")
 }
 
 async fn perform(action: Action, pause: Query<Pause>, session: Session) -> Outcome {
@@ -112,11 +119,8 @@ impl Responder for Reply {
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or_default();
         let mut response = HttpResponse::build(status);
-        if let Some(value) = self.cache_control {
-            response.insert_header((header::CACHE_CONTROL, value));
-        }
-        for cookie in self.cookies {
-            response.append_header((header::SET_COOKIE, *cookie));
+        for field in self.fields {
+            response.append_header(field);
         }
         response.body(self.body)
     }

@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     Router,
     extract::{Path, Query},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -41,6 +41,7 @@ pub(crate) fn router(App { sessions, stats }: App) -> Router {
         .route("/login/{user}", get(login))
         .route("/login-remembered/{user}", get(login_remembered))
         .route("/fill/{bytes}", get(fill))
+        .route("/grpc/{code}", get(grpc))
         .layer(SessionLayer::new(sessions))
 }
 
@@ -84,6 +85,10 @@ async fn fill(Path(bytes): Path<usize>, pause: Query<Pause>, session: Session) -
     perform(Action::Fill { bytes }, pause, session).await
 }
 
+async fn grpc(Path(code): Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
+    perform(Action::Grpc { code }, pause, session).await
+}
+
 async fn headers(fields: HeaderMap) -> String {
     format!("{fields:?}")
 }
@@ -98,15 +103,10 @@ impl IntoResponse for Reply {
     fn into_response(self) -> Response {
         let mut response = self.body.into_response();
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or_default();
-        if let Some(value) = self.cache_control {
-            response
-                .headers_mut()
-                .insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
-        }
-        for cookie in self.cookies {
-            response
-                .headers_mut()
-                .append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+        for (name, text) in self.fields {
+            if let Ok(value) = HeaderValue::try_from(text) {
+                response.headers_mut().append(name, value);
+            }
         }
         response
     }

@@ -18,12 +18,13 @@
 //! | `/boom` | inserts, then answers 500 |
 //! | `/version` | prints the session's version counter, 0 without a session |
 //! | `/fill/{bytes}` | inserts that many random bytes under `blob` |
-//! | `/public` | reads `count` and answers with `Cache-Control: public` |
+//! | `/public` | reads `count` and answers with `Cache-Control: public` and what else invites caches |
 //! | `/logout-boom` | destroys, then answers 500 |
-//! | `/asset` | never touches the session and answers with `Cache-Control: public` |
+//! | `/asset` | never touches the session and answers with the fields of `/public` |
 //! | `/cookies` | as `/incr`, and sets two cookies of its own: `theme`, and one with the session's name |
+//! | `/grpc/{code}` | as `/incr`, and answers with that `grpc-status` in the head |
 //! | `/stats` | prints what the near cache has done, as JSON; `null` without one |
-//! | `/headers` | prints the request's header fields as `Debug` does, as a log would |
+//! | `/headers` | prints the request's head as `Debug` does, as a log would |
 
 mod action;
 mod actix_app;

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
@@ -84,15 +84,10 @@ fn pause<B>(request: &Request<B>) -> Duration {
 fn response(reply: Reply) -> Response<Full<Bytes>> {
     let mut response = Response::new(reply.body.into());
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or_default();
-    if let Some(value) = reply.cache_control {
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
-    }
-    for cookie in reply.cookies {
-        response
-            .headers_mut()
-            .append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+    for (name, text) in reply.fields {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            response.headers_mut().append(name, value);
+        }
     }
     response
 }

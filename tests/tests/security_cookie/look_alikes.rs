@@ -88,7 +88,7 @@ async fn s12_look_alikes_are_other_cookies(combination: Combination) {
     assert_eq!(who(&cluster, &[quoted.as_bytes()], false).await.0, "-");
 }
 
-async fn s12_of_two_cookies_with_our_name_none_is_believed(combination: Combination) {
+async fn s12_of_two_different_cookies_with_our_name_none_is_believed(combination: Combination) {
     let log = capture();
     let cluster = default_cookie(combination).await;
     let node = cluster.node(0);
@@ -99,9 +99,9 @@ async fn s12_of_two_cookies_with_our_name_none_is_believed(combination: Combinat
     let requests = [
         vec![format!("{ada}; {eve}")],
         vec![format!("{eve}; {ada}")],
-        vec![format!("{ada}; {ada}")],
         vec![ada.clone(), eve.clone()],
         vec![format!("a=1; {ada}"), format!("b=2;{eve}"), ada.clone()],
+        vec![format!("{ada}; {ada}; {eve}")],
         vec![format!("{ada}; {NAME}=")],
         vec![format!("{NAME}=short; {ada}")],
     ];
@@ -118,6 +118,23 @@ async fn s12_of_two_cookies_with_our_name_none_is_believed(combination: Combinat
     for (field, user) in [(ada, "ada"), (eve, "eve")] {
         assert_eq!(who(&cluster, &[field.as_bytes()], true).await.0, user);
     }
+}
+
+/// Some clients and proxies send a cookie twice, in one field or in two.
+async fn s12_the_same_cookie_twice_is_one_cookie(combination: Combination) {
+    let log = capture();
+    let cluster = default_cookie(combination).await;
+    let mut ada = browser();
+    ada.get(cluster.node(0), "/login/ada").await.ok();
+    let ada = format!("{NAME}={}", ada.cookie().unwrap());
+    for fields in [
+        vec![format!("{ada}; {ada}")],
+        vec![ada.clone(), format!("a=1;{ada}"), ada.clone()],
+    ] {
+        let fields: Vec<_> = fields.iter().map(String::as_bytes).collect();
+        assert_eq!(who(&cluster, &fields, true).await.0, "ada");
+    }
+    assert_eq!(log.events("cookie_ambiguous"), [""; 0]);
 }
 
 /// Class 2: an attacker plants a genuine cookie of their own in the victim's browser, and shows it
@@ -167,6 +184,7 @@ async fn c2_a_planted_cookie_opens_nothing_after_the_victim_s_login(combination:
 
 for_every_combination!(
     s12_look_alikes_are_other_cookies,
-    s12_of_two_cookies_with_our_name_none_is_believed,
+    s12_of_two_different_cookies_with_our_name_none_is_believed,
+    s12_the_same_cookie_twice_is_one_cookie,
     c2_a_planted_cookie_opens_nothing_after_the_victim_s_login,
 );

@@ -1,8 +1,11 @@
 //! S22 to S24 and class 27: idle and absolute limits, by the server's clock.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
-use tenure_core::{Clock, CookieConfig, Lifetimes};
+use tenure_core::{Clock, CookieConfig, Lifetimes, Timestamp};
 use tenure_tests::{Answer, Browser, Cluster, Combination, CookieParts, for_every_combination};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -155,9 +158,7 @@ async fn c27_a_clock_that_jumps_neither_prolongs_nor_revives(combination: Combin
     let start = clock.now();
     let mut browser = visitor(node).await;
     // Back by an hour: what is done there prolongs nothing.
-    clock.set(tenure_core::Timestamp::from_millis(
-        start.as_millis() - 3_600_000,
-    ));
+    clock.set(Timestamp::from_millis(start.as_millis() - 3_600_000));
     for route in ["/read", "/incr", "/rotate"] {
         browser.get(node, route).await.ok();
     }
@@ -186,6 +187,14 @@ fn max_age(answer: &Answer) -> Option<Duration> {
     Some(Duration::from_secs(seconds.unwrap()))
 }
 
+/// The date that it names beside that.
+fn expires(answer: &Answer) -> Option<Timestamp> {
+    let set = answer.session_cookie().unwrap();
+    let date = httpdate::parse_http_date(set.attributes.get("expires")?).unwrap();
+    let since_epoch = date.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    Some(Timestamp::default().after(since_epoch))
+}
+
 async fn a_user_is_remembered_for_as_long_as_they_asked_for(combination: Combination) {
     let cluster = combination
         .cluster()
@@ -198,19 +207,25 @@ async fn a_user_is_remembered_for_as_long_as_they_asked_for(combination: Combina
         .await;
     let (clock, node) = (cluster.clock(), cluster.node(0));
     let mut browser = Browser::new();
-    assert_eq!(max_age(&browser.get(node, "/incr").await), None);
+    let anonymous = browser.get(node, "/incr").await;
+    assert_eq!((max_age(&anonymous), expires(&anonymous)), (None, None));
     let login = browser.get(node, "/login-remembered/ada").await;
     assert_eq!(max_age(&login), Some(14 * DAY));
+    let whole_seconds = |time: Timestamp| Timestamp::from_millis(time.as_millis() / 1000 * 1000);
+    let in_days = |days: u32| Some(whole_seconds(clock.now().after(days * DAY)));
+    assert_eq!(expires(&login), in_days(14));
     // Every cookie says so from now on, and the lease moves along on every node.
     assert_eq!(max_age(&browser.get(node, "/incr").await), Some(14 * DAY));
     assert_eq!(max_age(&browser.get(node, "/rotate").await), Some(14 * DAY));
     clock.advance(13 * DAY);
     let renewed = browser.get(cluster.node(1), "/whoami").await;
     assert_eq!(max_age(&renewed), Some(14 * DAY));
+    assert_eq!(expires(&renewed), in_days(14));
     assert_eq!(renewed.ok(), "ada");
     clock.advance(10 * DAY);
     let near_the_end = browser.get(node, "/whoami").await;
     assert_eq!(max_age(&near_the_end), Some(7 * DAY));
+    assert_eq!(expires(&near_the_end), in_days(7));
     clock.advance(7 * DAY - MILLISECOND);
     assert_eq!(who(&cluster, &browser).await, "ada");
     clock.advance(MILLISECOND);

@@ -17,6 +17,9 @@ fn assert_personal(answer: &Answer, what: &str) {
     assert!(has("no-store") || has("private"), "{what}: {answer:?}");
     let is_shared = |directive: &String| directive == "public" || directive.starts_with("s-maxage");
     assert!(!directives.iter().any(is_shared), "{what}: {answer:?}");
+    for name in ["cdn-cache-control", "surrogate-control", "x-accel-expires"] {
+        assert_eq!(answer.texts(name).count(), 0, "{what}: {answer:?}");
+    }
     let mut varies = answer.texts("vary").flat_map(|field| field.split(','));
     assert!(
         varies.any(|name| name.trim().eq_ignore_ascii_case("cookie")),
@@ -108,6 +111,9 @@ async fn s30_an_untouched_response_keeps_its_headers(combination: Combination) {
         let asset = visitor.peek(node, "/asset").await;
         let kept: Vec<_> = asset.texts("cache-control").collect();
         assert_eq!(kept, ["public, max-age=60"]);
+        for name in ["cdn-cache-control", "surrogate-control", "x-accel-expires"] {
+            assert_eq!(asset.texts(name).count(), 1, "{name}");
+        }
         for answer in [asset, visitor.peek(node, "/plain").await] {
             assert_eq!(answer.texts("vary").count(), 0, "{answer:?}");
             assert_eq!(answer.texts("set-cookie").count(), 0, "{answer:?}");

@@ -37,11 +37,11 @@ async fn bodies_that_are_streamed_leave_after_the_commit_and_come_whole() {
 }
 
 #[actix_web::test]
-async fn s35_every_cookie_of_a_request_is_hidden_and_still_there() {
+async fn s35_every_cookie_of_a_request_is_there_and_left_out_of_what_actix_prints() {
     let fields = async |request: actix_web::HttpRequest| {
         let cookies = request.headers().get_all(header::COOKIE);
         let cookies: Vec<_> = cookies.map(|it| it.to_str().unwrap()).collect();
-        format!("{} {:?}", cookies.join(" "), request.headers())
+        format!("{} {request:?}", cookies.join(" "))
     };
     let app = App::new()
         .route("/fields", get().to(fields))
@@ -61,14 +61,14 @@ async fn compression_and_logging_leave_the_session_alone() {
         ($app:expr) => {{
             let app = init_service($app).await;
             let mut jar = Jar::default();
-            for _ in 0..3 {
+            for cookies in [1, 0, 0] {
                 let request = jar.request("/");
                 let request = request.append_header((header::ACCEPT_ENCODING, "gzip"));
                 let outcome = app.call(request.to_request()).await;
                 let answer = jar.answer(outcome).await;
                 let encoding = answer.headers.get(header::CONTENT_ENCODING);
                 assert_eq!(encoding.unwrap(), "gzip");
-                assert_eq!(answer.cookies().len(), 1);
+                assert_eq!(answer.cookies().len(), cookies);
                 // It varies by both: by the encoding, and by the cookie.
                 let vary: Vec<_> = answer.headers.get_all(header::VARY).collect();
                 assert!(vary.iter().any(|field| *field == "cookie"), "{vary:?}");

@@ -1,7 +1,12 @@
-//! Values as bytes: MessagePack with field names.
+//! Values as bytes: MessagePack with field names, in the human-readable forms.
 //!
 //! Field names let a struct gain and lose fields across a rolling deployment, which compact forms
 //! do not.
+//!
+//! "Human-readable" is serde's word for the forms that types like `IpAddr` and `Uuid` have in JSON:
+//! texts. In their compact forms they could be written and never read again wherever serde holds a
+//! value in between, which it does for `flatten`, `tag` and `untagged`: what it holds calls itself
+//! human-readable, whatever it came from.
 
 use std::sync::Arc;
 
@@ -12,7 +17,12 @@ use super::SessionError;
 use crate::model::{MAX_VALUE_BYTES, Name};
 
 pub(crate) fn encode<T: Serialize + ?Sized>(name: &Name, value: &T) -> Result<Bytes, SessionError> {
-    let encoded = rmp_serde::to_vec_named(value).map_err(|error| SessionError::Encode {
+    let mut encoded = Vec::with_capacity(TYPICAL_BYTES);
+    let mut encoder = rmp_serde::Serializer::new(&mut encoded)
+        .with_struct_map()
+        .with_human_readable();
+    let outcome = value.serialize(&mut encoder);
+    outcome.map_err(|error| SessionError::Encode {
         key: name.as_str().to_owned(),
         source: Arc::new(error),
     })?;
@@ -26,7 +36,7 @@ pub(crate) fn encode<T: Serialize + ?Sized>(name: &Name, value: &T) -> Result<By
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(name: &Name, bytes: &[u8]) -> Result<T, SessionError> {
-    let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes);
+    let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
     decoder.set_max_depth(MAX_DEPTH);
     T::deserialize(&mut decoder).map_err(|error| SessionError::Decode {
         key: name.as_str().to_owned(),
@@ -64,15 +74,195 @@ pub(crate) fn decode_optional<T: DeserializeOwned>(
     bytes.map(|bytes| decode(name, bytes)).transpose()
 }
 
+/// Room for most values, so that writing them moves them nowhere.
+const TYPICAL_BYTES: usize = 128;
 /// Deep enough for any sensible type, shallow enough for any stack.
 const MAX_DEPTH: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::BTreeMap,
+        fmt::Debug,
+        net::{IpAddr, SocketAddr},
+    };
+
+    use proptest::prelude::*;
     use serde::Deserialize;
+    use serde_json::Value;
+    use uuid::Uuid;
 
     use super::*;
     use crate::model::IntoName;
+
+    /// Types whose forms differ between JSON and compact formats.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Place {
+        address: IpAddr,
+        socket: Option<SocketAddr>,
+        device: Uuid,
+        seen: BTreeMap<IpAddr, (u32, char)>,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Flat {
+        name: String,
+        #[serde(flatten)]
+        place: Place,
+        #[serde(flatten)]
+        others: BTreeMap<String, Option<f64>>,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Tagged {
+        Nowhere,
+        Somewhere(Place),
+        Named { place: Place, parts: Vec<i64> },
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind", content = "content")]
+    enum Adjacent {
+        Nowhere,
+        Somewhere(Place),
+        Two(Place, Tagged),
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Untagged {
+        Device(Uuid),
+        Address(IpAddr),
+        Socket(SocketAddr),
+        Somewhere(Place),
+        Flag(bool),
+        Nothing,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    enum Any {
+        Nothing,
+        Flat(Flat),
+        Tagged(Tagged),
+        Adjacent(Adjacent),
+        Untagged(Vec<Untagged>),
+        Pair(IpAddr, Uuid),
+        Named { device: Uuid },
+    }
+
+    fn place() -> impl Strategy<Value = Place> {
+        let ip = || any::<IpAddr>();
+        let seen = prop::collection::btree_map(ip(), any::<(u32, char)>(), 0..3);
+        (ip(), any::<Option<SocketAddr>>(), any::<u128>(), seen).prop_map(
+            |(address, socket, device, seen)| Place {
+                address,
+                // A scope id or flow label would be lost in JSON as well.
+                socket: socket.map(|socket| SocketAddr::new(socket.ip(), socket.port())),
+                device: Uuid::from_u128(device),
+                seen,
+            },
+        )
+    }
+
+    fn tagged() -> impl Strategy<Value = Tagged> {
+        prop_oneof![
+            Just(Tagged::Nowhere),
+            place().prop_map(Tagged::Somewhere),
+            (place(), any::<Vec<i64>>()).prop_map(|(place, parts)| Tagged::Named { place, parts }),
+        ]
+    }
+
+    fn untagged() -> impl Strategy<Value = Untagged> {
+        prop_oneof![
+            any::<u128>().prop_map(|device| Untagged::Device(Uuid::from_u128(device))),
+            any::<IpAddr>().prop_map(Untagged::Address),
+            any::<(IpAddr, u16)>().prop_map(|(ip, port)| Untagged::Socket((ip, port).into())),
+            place().prop_map(Untagged::Somewhere),
+            any::<bool>().prop_map(Untagged::Flag),
+            Just(Untagged::Nothing),
+        ]
+    }
+
+    fn anything() -> impl Strategy<Value = Any> {
+        let others = prop::collection::btree_map("other [a-z]{0,4}", any::<Option<f64>>(), 0..3);
+        let flat = ("\\PC*", place(), others).prop_map(|(name, place, others)| Flat {
+            name,
+            place,
+            others,
+        });
+        prop_oneof![
+            Just(Any::Nothing),
+            flat.prop_map(Any::Flat),
+            tagged().prop_map(Any::Tagged),
+            place().prop_map(|place| Any::Adjacent(Adjacent::Somewhere(place))),
+            (place(), tagged()).prop_map(|(place, tag)| Any::Adjacent(Adjacent::Two(place, tag))),
+            Just(Any::Adjacent(Adjacent::Nowhere)),
+            prop::collection::vec(untagged(), 0..4).prop_map(Any::Untagged),
+            (any::<IpAddr>(), any::<u128>())
+                .prop_map(|(ip, device)| Any::Pair(ip, Uuid::from_u128(device))),
+            any::<u128>().prop_map(|device| Any::Named {
+                device: Uuid::from_u128(device)
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_accepted_can_be_read_again_and_reads_as_json_would(value in anything()) {
+            let name = "value".into_name().unwrap();
+            let bytes = encode(&name, &value).unwrap();
+            prop_assert_eq!(decode::<Value>(&name, &bytes).unwrap(), serde_json::to_value(&value).unwrap());
+            prop_assert_eq!(decode::<Any>(&name, &bytes).unwrap(), value);
+        }
+
+        #[test]
+        fn json_by_itself_is_stored_as_it_is(value in json()) {
+            let name = "value".into_name().unwrap();
+            let bytes = encode(&name, &value).unwrap();
+            prop_assert_eq!(decode::<Value>(&name, &bytes).unwrap(), value);
+        }
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC*".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("\\PC*", inner, 0..4)
+                    .prop_map(|map| Value::from(serde_json::Map::from_iter(map))),
+            ]
+        })
+    }
+
+    /// Where MessagePack has more to say than JSON, values keep it: they read back as their own types.
+    #[test]
+    fn integer_keys_byte_strings_and_large_integers_read_back_as_themselves() {
+        struct Octets;
+        impl Serialize for Octets {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_bytes(b"octets")
+            }
+        }
+        let name = "value".into_name().unwrap();
+        let ages = BTreeMap::from([(7_u32, true)]);
+        let bytes = encode(&name, &ages).unwrap();
+        assert_eq!(decode::<BTreeMap<u32, bool>>(&name, &bytes).unwrap(), ages);
+        assert!(decode::<Value>(&name, &bytes).is_err());
+        let bytes = encode(&name, &Octets).unwrap();
+        assert_eq!(decode::<Bytes>(&name, &bytes).unwrap(), "octets");
+        assert!(decode::<Value>(&name, &bytes).is_err());
+        let bytes = encode(&name, &u128::MAX).unwrap();
+        assert_eq!(decode::<u128>(&name, &bytes).unwrap(), u128::MAX);
+        assert!(decode::<Value>(&name, &bytes).is_err());
+    }
 
     #[derive(Debug, Deserialize)]
     struct User {
@@ -80,7 +270,7 @@ mod tests {
         age: u8,
     }
 
-    fn refusal<T: DeserializeOwned + std::fmt::Debug>(value: impl Serialize) -> String {
+    fn refusal<T: DeserializeOwned + Debug>(value: impl Serialize) -> String {
         let name = "user".into_name().unwrap();
         let bytes = encode(&name, &value).unwrap();
         let error = decode::<T>(&name, &bytes).unwrap_err();
@@ -106,7 +296,7 @@ mod tests {
         );
         let user = std::any::type_name::<User>();
         assert_eq!(
-            refusal::<User>(std::collections::BTreeMap::from([("hunter2", 1)])),
+            refusal::<User>(BTreeMap::from([("hunter2", 1)])),
             not(user, "missing field `age`")
         );
     }

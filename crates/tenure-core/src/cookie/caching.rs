@@ -48,6 +48,31 @@ pub fn private_cache_control<'a>(
     )
 }
 
+/// Whether a personal response must lose this field, since it tells caches of some kind, past
+/// `Cache-Control`, that they may keep the response.
+///
+/// Those are the targeted fields of RFC 9213, whose names end in `-Cache-Control`, and what was in use
+/// before them: `Surrogate-Control`, Akamai's `Edge-Control`, nginx' `X-Accel-Expires`. A cache for
+/// which such a field is meant obeys it *instead of* `Cache-Control`; without it, it obeys that one. A
+/// field that forbids to keep the response does no harm and stays.
+#[must_use]
+pub fn invites_caches(name: &str, value: impl AsRef<[u8]>) -> bool {
+    let ends = |end: &str| {
+        let start = name.len().checked_sub(end.len());
+        start
+            .and_then(|start| name.get(start..))
+            .is_some_and(|text| text.eq_ignore_ascii_case(end))
+    };
+    let is_targeted = ends("-cache-control")
+        || [SURROGATE_CONTROL, EDGE_CONTROL, X_ACCEL_EXPIRES]
+            .iter()
+            .any(|field| name.eq_ignore_ascii_case(field));
+    // What is no text forbids nothing.
+    is_targeted
+        && str::from_utf8(value.as_ref())
+            .map_or(true, |value| private_cache_control([value]).is_some())
+}
+
 /// Whether a personal response still needs a `Vary: Cookie` beside the `Vary` fields that it has.
 #[must_use]
 pub fn needs_vary_cookie<'a>(present: impl IntoIterator<Item = &'a str>) -> bool {
@@ -59,6 +84,9 @@ pub fn needs_vary_cookie<'a>(present: impl IntoIterator<Item = &'a str>) -> bool
 }
 
 const NO_STORE: &str = "no-store";
+const SURROGATE_CONTROL: &str = "surrogate-control";
+const EDGE_CONTROL: &str = "edge-control";
+const X_ACCEL_EXPIRES: &str = "x-accel-expires";
 
 #[cfg(test)]
 mod tests {
@@ -86,6 +114,48 @@ mod tests {
                 *needed,
                 "{present:?}"
             );
+        }
+    }
+
+    #[test]
+    fn s30_what_invites_caches_of_one_kind_is_told_from_what_forbids_them() {
+        for name in [
+            "CDN-Cache-Control",
+            "cdn-cache-control",
+            "cloudflare-cdn-cache-control",
+            "Surrogate-Control",
+            "edge-control",
+            "x-accel-expires",
+        ] {
+            for value in [
+                "public, max-age=60",
+                "max-age=60",
+                "60",
+                "0",
+                "",
+                "no-store, public",
+                "\u{e9}",
+            ] {
+                assert!(invites_caches(name, value), "{name}: {value}");
+            }
+            assert!(invites_caches(name, b"max-age=60; \xe9"), "{name}");
+            for value in [
+                "no-store",
+                "private",
+                "Private, max-age=60",
+                "no-store, max-age=0",
+            ] {
+                assert!(!invites_caches(name, value), "{name}: {value}");
+            }
+        }
+        for name in [
+            "cache-control",
+            "expires",
+            "x-cache-controls",
+            "surrogate-key",
+            "\u{e9}cache-control",
+        ] {
+            assert!(!invites_caches(name, "public, max-age=60"), "{name}");
         }
     }
 

@@ -1,6 +1,14 @@
 //! The session cookie's attributes.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    ops::Range,
+    time::{Duration, SystemTime},
+};
+
+use httpdate::HttpDate;
+
+use crate::Timestamp;
 
 /// The name and the attributes of the session cookie. Exists only in combinations that browsers accept.
 ///
@@ -15,7 +23,7 @@ use std::{fmt::Write as _, time::Duration};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieConfig {
     name: String,
-    /// The attributes as they follow the value, without `Max-Age`.
+    /// The attributes as they follow the value, without how long it is kept.
     attributes: String,
     persistent: bool,
 }
@@ -36,25 +44,29 @@ impl CookieConfig {
         self.persistent
     }
 
-    /// The text of a `Set-Cookie` field with that value. Without a `max_age`, the browser drops the
-    /// cookie when it closes.
-    pub(crate) fn set(&self, value: &str, max_age: Option<Duration>) -> String {
-        // With room for the longest `Max-Age`, 400 days in seconds.
-        let length = self.name.len() + value.len() + self.attributes.len() + 24;
+    /// The text of a `Set-Cookie` field with that value, to be `kept` from the present to that end.
+    /// Without it, the browser drops the cookie when it closes.
+    pub(crate) fn set(&self, value: &str, kept: Option<Range<Timestamp>>) -> String {
+        // With room for the longest `Max-Age`, 400 days in seconds, and a date.
+        let length = self.name.len() + value.len() + self.attributes.len() + 64;
         let mut text = String::with_capacity(length);
         for part in [&*self.name, "=", value, &*self.attributes] {
             text.push_str(part);
         }
-        if let Some(max_age) = max_age {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "; Max-Age={}", max_age.as_secs());
+        if let Some(kept) = kept {
+            let max_age = kept.end.since(kept.start).as_secs();
+            // Browsers obey `Max-Age`, which needs no clock of theirs. `Expires` is for Java's clients:
+            // `java.net.HttpCookie` takes a cookie without it for one of RFC 2965 and sends its value
+            // back in quotes. Writing to a string cannot fail.
+            let _ = write!(text, "; Max-Age={max_age}; Expires={}", date(kept.end));
         }
         text
     }
 
     /// The text of a `Set-Cookie` field that removes the cookie.
     pub(crate) fn remove(&self) -> String {
-        format!("{}={}; Max-Age=0", self.name, self.attributes)
+        let present = Timestamp::default();
+        self.set("", Some(present..present))
     }
 }
 
@@ -91,6 +103,9 @@ impl CookieConfigBuilder {
     /// Sends the cookie only to paths below this one. Default: `/`.
     ///
     /// Not a security boundary: pages of one host can reach each other whatever their paths.
+    ///
+    /// Take a new [`name`](Self::name) when you change this: browsers keep the cookie with the old path
+    /// beside the new one and send both, and of two different cookies of one name neither is believed.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
@@ -98,7 +113,8 @@ impl CookieConfigBuilder {
 
     /// Sends the cookie to all hosts of this domain. Default: only to the host that set it.
     ///
-    /// Needs another name than the default one, since a `__Host-` cookie has no domain.
+    /// Needs another name than the default one, since a `__Host-` cookie has no domain. Take a new
+    /// [`name`](Self::name) whenever you change this, as with [`path`](Self::path).
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
@@ -117,8 +133,8 @@ impl CookieConfigBuilder {
         self
     }
 
-    /// Lets every session's cookie survive the browser's closing: `Max-Age` is what is left of the lease,
-    /// and grows with it. Default: the browser drops it when it closes, unless the user asked to be
+    /// Lets every session's cookie survive the browser's closing: `Max-Age` and `Expires` are what is left
+    /// of the lease, and grow with it. Default: the browser drops it when it closes, unless the user asked to be
     /// remembered; see [`Session::login_remembered`](crate::Session::login_remembered).
     pub fn persistent(mut self) -> Self {
         self.persistent = true;
@@ -288,6 +304,12 @@ pub enum CookieConfigError {
     },
 }
 
+/// A point in time as header fields have it (RFC 9110 §5.6.7).
+fn date(time: Timestamp) -> HttpDate {
+    let since_epoch = Duration::from_millis(time.as_millis()).min(LAST_DATE);
+    HttpDate::from(SystemTime::UNIX_EPOCH + since_epoch)
+}
+
 const fn is_token_character(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
@@ -312,6 +334,8 @@ fn is_domain(domain: &str) -> bool {
 const DEFAULT_NAME: &str = "__Host-session";
 const LOCALHOST_NAME: &str = "session";
 
+/// 9999-12-31T23:59:59Z: years have four digits.
+const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 /// The length of every value, see `token`.
 const VALUE_OCTETS: usize = 88;
 /// RFC 6265bis §5.6.
@@ -378,8 +402,9 @@ mod tests {
             .persistent()
             .build()
             .unwrap();
-        let max_age = Some(Duration::from_secs(60));
-        let (set, removal) = (cookie.set("v", max_age), cookie.remove());
+        let present = Timestamp::from_millis(784_111_777_999);
+        let kept = present..present.after(Duration::from_secs(60));
+        let (set, removal) = (cookie.set("v", Some(kept)), cookie.remove());
         let attributes = |text: &str| {
             text.split("; ")
                 .skip(1)
@@ -387,6 +412,11 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let (mut set, mut removal) = (attributes(&set), attributes(&removal));
+        assert_eq!(set.pop().unwrap(), "Expires=Sun, 06 Nov 1994 08:50:37 GMT");
+        assert_eq!(
+            removal.pop().unwrap(),
+            "Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+        );
         assert_eq!(set.pop().unwrap(), "Max-Age=60");
         assert_eq!(removal.pop().unwrap(), "Max-Age=0");
         assert_eq!(set, removal);
@@ -423,6 +453,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn both_ways_to_say_how_long_agree(present in any::<u64>(), span in any::<u64>()) {
+            let present = Timestamp::from_millis(present);
+            let end = present.after(Duration::from_millis(span));
+            let text = CookieConfig::default().set("v", Some(present..end));
+            let (rest, expires) = text.rsplit_once("; Expires=").unwrap();
+            let (_, max_age) = rest.rsplit_once("; Max-Age=").unwrap();
+            prop_assert_eq!(max_age.parse(), Ok(end.since(present).as_secs()));
+            let expires = httpdate::parse_http_date(expires).unwrap();
+            let expires = expires.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            prop_assert_eq!(expires.as_secs(), (end.as_millis() / 1000).min(LAST_DATE.as_secs()));
+        }
+
         #[test]
         fn no_attribute_can_smuggle_in_another(
             name in "\\PC{0,8}|[\\x00-\\x7f]{0,8}", path in "/[\\x00-\\x7f]{0,8}", domain in "[\\x00-\\x7f]{0,8}",

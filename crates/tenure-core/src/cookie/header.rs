@@ -10,7 +10,7 @@ pub(crate) enum Sought {
     /// One cookie whose value cannot be ours.
     Malformed,
     Found(RawToken),
-    /// More than one cookie of our name. A sibling host can plant a second one but cannot remove
+    /// Different cookies of our name. A sibling host can plant a second one but cannot remove
     /// ours, and nothing tells which is which: none is believed.
     Ambiguous,
 }
@@ -38,9 +38,12 @@ impl CookieFinder {
         let mut sought = Sought::Absent;
         for field in fields {
             for value in self.values(field.as_ref()) {
-                sought = match sought {
-                    Sought::Absent => RawToken::new(value).map_or(Sought::Malformed, Sought::Found),
-                    Sought::Malformed | Sought::Found(_) | Sought::Ambiguous => {
+                let token = RawToken::new(value);
+                sought = match (sought, token) {
+                    (Sought::Absent, token) => token.map_or(Sought::Malformed, Sought::Found),
+                    // Some clients and proxies send one cookie twice: nothing is planted by that.
+                    (Sought::Found(first), Some(second)) if first == second => Sought::Found(first),
+                    (Sought::Malformed | Sought::Found(_) | Sought::Ambiguous, _) => {
                         return Sought::Ambiguous;
                     }
                 };
@@ -160,16 +163,30 @@ mod tests {
     }
 
     #[test]
-    fn two_of_our_name_are_ambiguous_wherever_they_stand() {
-        assert_eq!(
-            find_in(&["__Host-session=v; __Host-session=v"]),
-            "ambiguous"
-        );
-        assert_eq!(
-            find_in(&["__Host-session=v", "__Host-session=w"]),
-            "ambiguous"
-        );
+    fn of_two_different_ones_neither_is_believed_wherever_they_stand() {
+        let [ours, other] =
+            ["A", "B"].map(|letter| format!("__Host-session={}", letter.repeat(88)));
+        let nearly = format!("{}B", &ours[..ours.len() - 1]);
+        for other in [&*other, &nearly, "__Host-session=v", "__Host-session="] {
+            for (first, second) in [(&*ours, other), (other, &*ours)] {
+                assert_eq!(find_in(&[first, second]), "ambiguous", "{other}");
+                assert_eq!(
+                    find_in(&[&format!("{first}; a=1;{second}")]),
+                    "ambiguous",
+                    "{other}"
+                );
+                assert_eq!(find_in(&[first, first, second]), "ambiguous", "{other}");
+            }
+        }
     }
+
+    #[test]
+    fn the_same_cookie_twice_is_one_cookie() {
+        let ours = format!("__Host-session={}", "A".repeat(88));
+        assert_eq!(find_in(&[&format!("{ours}; {ours}")]), "found");
+        assert_eq!(find_in(&[&ours, "a=1", &ours, &ours]), "found");
+    }
+
     #[test]
     fn s10_a_field_sets_the_cookie_that_a_browser_would_file_it_under() {
         for ours in [

@@ -7,7 +7,7 @@ mod key_ring;
 mod token;
 
 pub use self::{
-    caching::{needs_vary_cookie, private_cache_control},
+    caching::{invites_caches, needs_vary_cookie, private_cache_control},
     config::{CookieConfig, CookieConfigBuilder, CookieConfigError, SameSite},
     header::sets_cookie,
     key_ring::{KeyError, KeyRing},

@@ -1,6 +1,7 @@
 //! The cookie's value. `docs/cookie-format.md` shows it byte by byte, with test vectors.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::TokenKeys;
@@ -76,6 +77,15 @@ impl RawToken {
         Ok((token, key_id == keys.signing_id()))
     }
 }
+
+/// In constant time: one of the two may be planted, by somebody who would like to learn the other.
+impl PartialEq for RawToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for RawToken {}
 
 /// Why a cookie's value is worth nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -198,10 +198,10 @@ impl Core {
             secret: secret.clone(),
             version: record.version(),
         };
-        let max_age = self
+        let kept = self
             .is_persistent(record)
-            .then(|| record.lease_end().since(self.clock.now()));
-        self.cookie.set(&token.sign(&self.token_keys), max_age)
+            .then(|| self.clock.now()..record.lease_end());
+        self.cookie.set(&token.sign(&self.token_keys), kept)
     }
 
     /// Whether the browser's cookie has to speak of every commit: for the version, or since its own life

@@ -35,7 +35,7 @@ enum CookieDue {
 impl Visit {
     /// What [`finish`](Self::finish) says, if there is nothing to write or to ask for it.
     pub(crate) fn finish_at_once(&self, status: u16) -> Option<Finish> {
-        if self.is_untouched() {
+        if self.failure.get().is_none() && self.state.lock().seal_untouched() {
             return Some(Finish::default());
         }
         // Without the turn, changes are on their way.
@@ -60,7 +60,7 @@ impl Visit {
 
     /// Commits, and says what the response needs. Changes are refused from here on.
     pub(crate) async fn finish(&self, status: u16) -> Finish {
-        if self.is_untouched() {
+        if self.failure.get().is_none() && self.state.lock().seal_untouched() {
             return Finish::default();
         }
         let is_failure = is_failure(status);
@@ -113,6 +113,19 @@ impl Visit {
     }
 }
 
+/// The status that tells how a request went, to be given to [`finish`](crate::SessionHandle::finish).
+///
+/// It is the response's own, but for failed calls of gRPC: those are answered with 200, say so in the
+/// field `grpc-status` of the response's head, and count as a 500 here. A call that fails after its head
+/// has left says so in its trailers, when its changes are committed.
+#[must_use]
+pub fn outcome_status(status: u16, grpc_status: Option<impl AsRef<[u8]>>) -> u16 {
+    match grpc_status {
+        Some(code) if code.as_ref() != GRPC_OK => 500,
+        Some(_) | None => status,
+    }
+}
+
 /// Whether a response of that status takes back what its handler changed. 408 says that the server
 /// stopped waiting for the handler, which was then dropped in the middle of its work.
 const fn is_failure(status: u16) -> bool {
@@ -126,5 +139,23 @@ impl fmt::Debug for Finish {
             .field("set_cookie", &self.set_cookie.as_ref().map(|_| ".."))
             .field("is_personal", &self.is_personal)
             .finish()
+    }
+}
+
+const GRPC_OK: &[u8] = b"0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_call_of_grpc_counts_as_a_failure_and_nothing_else_changes() {
+        for status in [200, 204, 404, 408, 503] {
+            assert_eq!(outcome_status(status, None::<&str>), status);
+            assert_eq!(outcome_status(status, Some("0")), status);
+            for code in ["1", "10", "16", "00", "", "aborted"] {
+                assert!(is_failure(outcome_status(status, Some(code))), "{code}");
+            }
+        }
     }
 }

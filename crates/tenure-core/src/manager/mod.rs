@@ -16,7 +16,7 @@ use std::{fmt, sync::Arc};
 pub use self::{
     builder::{OnHistoryLoss, SessionManagerBuilder, SessionManagerError},
     events::report_misuse,
-    finish::Finish,
+    finish::{Finish, outcome_status},
 };
 pub(crate) use self::{core::Core, visit::Visit};
 use crate::{KeyRing, LoginStamp, SessionStore, changes::SessionError};
@@ -51,6 +51,11 @@ impl SessionManager {
     /// Begins a manager of the sessions in `store`, whose cookies are signed with `keys`.
     pub fn builder(store: impl SessionStore, keys: KeyRing) -> SessionManagerBuilder {
         SessionManagerBuilder::new(Box::new(store), keys)
+    }
+
+    /// Whether both are clones of one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
     }
 
     /// Refuses a value that would not fit into a session by itself, when it is written rather than

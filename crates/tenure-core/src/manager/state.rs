@@ -228,6 +228,20 @@ impl State {
         (self.is_destroyed || self.draft.has_changes(), rolled_back)
     }
 
+    /// Admits no more changes if nobody has asked for the session, and tells whether that is so.
+    pub(super) fn seal_untouched(&mut self) -> bool {
+        let is_untouched = self.loaded.is_none();
+        if is_untouched {
+            self.phase = Phase::Sealed;
+        }
+        is_untouched
+    }
+
+    /// Whether the request is still on its way to a response.
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
     /// What work behind the response begins with. `None` if there is no session for it.
     pub(super) fn detached(&self) -> Option<Self> {
         let Standing::Holder(holding) = &self.standing else {

@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    iter::successors,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -16,6 +17,10 @@ use crate::{Finish, SessionError, SessionManager, manager::Visit};
 /// further changes; [`detach`](Session::detach) gives one that may outlive it.
 pub struct SessionHandle {
     visit: Arc<Visit>,
+    /// Whether another layer has opened it and will finish it.
+    is_joined: bool,
+    /// The handle of the layer further out.
+    outer: Option<Arc<Self>>,
 }
 
 impl SessionManager {
@@ -26,14 +31,43 @@ impl SessionManager {
     where
         F: AsRef<[u8]>,
     {
-        SessionHandle::new(Arc::new(Visit::open(self.clone(), cookie_fields)))
+        self.open_inside(None, cookie_fields)
+    }
+
+    /// Takes a request in that has passed a layer before: `outer` is the handle which that one has left.
+    ///
+    /// If a layer of this same manager is among those around, however far out, the handle is one for *its*
+    /// session: what the request changes is committed once, by that layer, and [`finish`] of this handle has
+    /// nothing to do. Two sessions of one manager in one request would be two versions of one cookie, and
+    /// the later of two `Set-Cookie` fields would undo the other.
+    ///
+    /// [`finish`]: SessionHandle::finish
+    pub fn open_inside<F>(
+        &self,
+        outer: Option<&SessionHandle>,
+        cookie_fields: impl IntoIterator<Item = F>,
+    ) -> SessionHandle
+    where
+        F: AsRef<[u8]>,
+    {
+        let mut around = successors(outer, |handle| handle.outer.as_deref());
+        let joined = around.find(|handle| handle.is_open_for(self));
+        let visit = match joined {
+            Some(handle) => Arc::clone(&handle.visit),
+            None => Arc::new(Visit::open(self.clone(), cookie_fields)),
+        };
+        SessionHandle::new(visit, joined.is_some(), outer.cloned().map(Arc::new))
     }
 }
 
 impl SessionHandle {
-    fn new(visit: Arc<Visit>) -> Self {
+    fn new(visit: Arc<Visit>, is_joined: bool, outer: Option<Arc<Self>>) -> Self {
         visit.handles.fetch_add(1, Ordering::Relaxed);
-        Self { visit }
+        Self {
+            visit,
+            is_joined,
+            outer,
+        }
     }
 
     /// The session, loaded at the first call of the request.
@@ -52,6 +86,11 @@ impl SessionHandle {
     pub async fn load(&self) -> Result<Session, SessionError> {
         self.visit.load().await?;
         Ok(Session::new(Arc::clone(&self.visit)))
+    }
+
+    /// Not for a request that comes again after its response, as it may in actix.
+    fn is_open_for(&self, manager: &SessionManager) -> bool {
+        self.visit.manager().is_same(manager) && self.visit.state.lock().is_open()
     }
 
     /// The name of the session cookie.
@@ -84,23 +123,29 @@ impl SessionHandle {
     /// [`finish`](Self::finish) must be called.
     #[must_use]
     pub fn finish_at_once(&self, status: u16) -> Option<Finish> {
+        if self.is_joined {
+            return Some(Finish::default());
+        }
         self.visit.finish_at_once(status)
     }
 
     /// Commits what the request has changed, and says what its response needs. For adapters, when
-    /// the response's head, with that status, is about to leave.
+    /// the response's head is about to leave, with its [`outcome_status`](crate::outcome_status).
     ///
     /// # Cancellation
     ///
     /// If the future is dropped, the changes are written entirely or not at all.
     pub async fn finish(&self, status: u16) -> Finish {
+        if self.is_joined {
+            return Finish::default();
+        }
         self.visit.finish(status).await
     }
 }
 
 impl Clone for SessionHandle {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.visit))
+        Self::new(Arc::clone(&self.visit), self.is_joined, self.outer.clone())
     }
 }
 

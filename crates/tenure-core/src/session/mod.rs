@@ -267,7 +267,8 @@ impl Session {
     /// handler fails afterwards.
     ///
     /// The response leaves only after the store has confirmed the deletion; if it cannot, the
-    /// answer is 503 and the session lives on.
+    /// answer is 503 and the session lives on. A panic that nobody has caught further in takes the request
+    /// with it, logout and all, unless [`commit`](Self::commit) has carried it out before.
     ///
     /// # Errors
     ///
