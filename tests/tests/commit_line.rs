@@ -227,7 +227,7 @@ async fn a_session_that_others_never_stop_writing_ends_in_an_error_and_overwrite
     }
     let refusal = unlucky.await.unwrap().unwrap();
     assert!(
-        matches!(refusal, SessionError::Contended { attempts: 64, .. }),
+        matches!(refusal, SessionError::Contended { attempts: 256, .. }),
         "{refusal:?}"
     );
     assert_eq!(refusal.status(), 503);

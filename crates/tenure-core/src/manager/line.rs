@@ -4,7 +4,7 @@
 //! what all of them want with one store call, so a session that many requests write at once costs
 //! fewer store calls instead of more, and requests of one node do not conflict with each other.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use futures_util::{
     FutureExt,
@@ -19,7 +19,7 @@ use super::{
     events,
 };
 use crate::{
-    Record, SessionId,
+    Commit, Record, SessionId, StoreError,
     changes::{SessionError, drop_guarded},
     entropy::random,
     model::{BySession, Edits},
@@ -172,7 +172,9 @@ impl Line {
     ///
     /// After a conflict the very next thing is another commit, onto the record that came along with it.
     /// Any pause between learning what is stored and using it would give another node the time to store
-    /// something else, and a node that pauses would lose against one that does not, for ever.
+    /// something else, and a node that pauses would lose against one that does not, for ever. Now and then there
+    /// is one all the same, so that two nodes do not keep in step; the commit after it finds out what is stored by
+    /// then, and the one after that uses it.
     async fn commit_waiting(&self, core: &Core) {
         let mut conflicts = 0;
         let mut has_repeated = false;
@@ -199,24 +201,11 @@ impl Line {
                 has_repeated = true;
                 continue;
             }
-            let mut head = self.head.lock();
-            let Some(attempt) = head.in_flight.take() else {
+            if !self.head.lock().take_in(core, outcome, &mut conflicts) {
                 return;
-            };
-            match attempt.judge(outcome) {
-                Judged::Settled(newest) => {
-                    head.newest = newest.or(head.newest.take());
-                    return;
-                }
-                Judged::Conflict { current, places } => {
-                    conflicts += 1;
-                    events::conflict(core, &current, conflicts);
-                    head.newest = Some(current);
-                    head.places.extend(places);
-                    if conflicts == MOST_CONFLICTS {
-                        return head.give_up(core, conflicts);
-                    }
-                }
+            }
+            if conflicts.is_multiple_of(CONFLICTS_PER_PAUSE) {
+                pause(core, conflicts / CONFLICTS_PER_PAUSE).await;
             }
         }
     }
@@ -281,6 +270,36 @@ impl Head {
         self.in_flight = (!taken.is_empty()).then(|| Attempt::new(expected, record, taken));
     }
 
+    /// Takes in what the store said to the commit in flight. Tells whether to go on, since somebody else was
+    /// faster.
+    fn take_in(
+        &mut self,
+        core: &Core,
+        outcome: Result<Commit, StoreError>,
+        conflicts: &mut u32,
+    ) -> bool {
+        let Some(attempt) = self.in_flight.take() else {
+            return false;
+        };
+        match attempt.judge(outcome) {
+            Judged::Settled(newest) => {
+                self.newest = newest.or(self.newest.take());
+                false
+            }
+            Judged::Conflict { current, places } => {
+                *conflicts += 1;
+                events::conflict(core, &current, *conflicts);
+                self.newest = Some(current);
+                self.places.extend(places);
+                if *conflicts == MOST_CONFLICTS {
+                    self.give_up(core, *conflicts);
+                    return false;
+                }
+                true
+            }
+        }
+    }
+
     fn give_up(&mut self, core: &Core, attempts: u32) {
         if let Some(newest) = &self.newest {
             events::contended(core, newest.id(), attempts);
@@ -333,9 +352,19 @@ async fn yield_once() {
     .await;
 }
 
+/// Lets others go first, for a random time that doubles with each pause.
+async fn pause(core: &Core, pauses: u32) {
+    let most = Duration::from_micros(500) * (1 << pauses.min(6));
+    let share = random::<1>(&*core.entropy).map_or(1, |[byte]| u32::from(byte) + 1);
+    tokio::time::sleep(most * share / 256).await;
+}
+
 /// Of two nodes that commit at the same time one has a conflict, by chance; so many in a row mean dozens
-/// of nodes or a broken store.
-const MOST_CONFLICTS: u32 = 64;
+/// of nodes or a broken store. Mostly the deadline comes first.
+const MOST_CONFLICTS: u32 = 256;
+
+/// Seldom enough that pauses cost next to nothing.
+const CONFLICTS_PER_PAUSE: u32 = 16;
 
 /// Enough that two cores seldom meet.
 const SHARDS: usize = 32;
