@@ -73,6 +73,7 @@ mod eviction;
 mod exclusive;
 mod link;
 mod node;
+mod own_writes;
 mod script;
 mod store;
 mod tracking;

@@ -95,10 +95,8 @@ impl Node {
 
     /// Shows that the connection is alive and that whatever the server has pushed by now has been
     /// received. Does not count as a call in flight: a busy node is not to be taken for a silent one.
-    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        let ping = Request::command(redis::cmd("PING"));
-        self.within_deadline(&ping).await?;
-        Ok(())
+    pub(crate) async fn prove(&self) -> Result<(), StoreError> {
+        self.within_deadline(&Request::proof()).await.map(drop)
     }
 
     async fn within_deadline(&self, request: &Request) -> Result<Value, StoreError> {
