@@ -33,8 +33,8 @@
 //!
 //! | what | the caller gets | how soon |
 //! |---|---|---|
-//! | connection broken, server alive | the outcome: the call is sent once more | at once |
-//! | connection broken during the call, and then no new one | [`Interrupted`] | at once |
+//! | connection broken during a load, renewal or deletion | the outcome: it is sent once more | at once |
+//! | the same, and then no new one; during a creation or commit | [`Interrupted`] | at once |
 //! | server down, connection refused | [`Unavailable`] | at once |
 //! | server silent after the call was sent | [`TimedOut`] | at the deadline |
 //! | no connection within the deadline | [`Unavailable`] | at the deadline |
@@ -44,9 +44,9 @@
 //! | missing rights, wrong password, a replica | [`Refused`] | at once |
 //!
 //! A connection on which three calls in a row get no answer is replaced. There is no back-off: when
-//! the server is back, the next call works. Sending a call again is safe because every verb is
-//! idempotent: a commit that was carried out although its answer was lost recognises itself by its
-//! version, and is carried out once.
+//! the server is back, the next call works. Creations and commits are not sent again by the store: a
+//! creation that arrives twice could bring back a session that has been ended in between, and only who
+//! knows that a commit was sent before can tell what a conflict means.
 //!
 //! # What a cache is told
 //!

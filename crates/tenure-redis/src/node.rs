@@ -81,7 +81,8 @@ impl Node {
 
     /// Carries a request out within the deadline.
     ///
-    /// If the connection breaks before the answer comes, the request is sent once more on a new one.
+    /// If the connection breaks before the answer comes, a request that
+    /// [may be repeated](Request::may_be_repeated) is sent once more, on a new connection.
     ///
     /// # Cancellation
     ///
@@ -115,15 +116,14 @@ impl Node {
 
     async fn send(&self, link: &Link, request: &Request) -> Result<Value, StoreError> {
         match link.send(request).await {
-            Ok(value) => Ok(value),
-            Err(Failure::Answered(error)) => Err(error),
-            Err(Failure::Broken(error)) => {
+            Err(Failure::Broken(error)) if request.may_be_repeated() => {
                 tracing::debug!(%error, "the connection to Redis broke; sending the call again");
                 // Whatever comes now, the first attempt may have been carried out.
                 Box::pin(self.call_again(request))
                     .await
                     .map_err(|error| StoreError::with_source(StoreErrorKind::Interrupted, error))
             }
+            outcome => Ok(outcome?),
         }
     }
 

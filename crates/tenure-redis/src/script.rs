@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use redis::{Arg, Cmd, ErrorKind, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection};
 
-/// What a node is asked to do. Idempotent, all of it: a request whose connection broke is sent again.
+/// What a node is asked to do.
 pub(crate) struct Request {
     command: Cmd,
     task: Task,
@@ -46,6 +46,16 @@ impl Request {
         Self {
             command,
             task: Task::Script(script),
+        }
+    }
+
+    /// Whether to send it again if nobody knows whether it was carried out. Not so a creation, which could
+    /// bring back what was ended in between, nor a commit: who sends one a second time must know that
+    /// it is the second time.
+    pub(crate) const fn may_be_repeated(&self) -> bool {
+        match self.task {
+            Task::Command | Task::Proof => true,
+            Task::Script(script) => matches!(script.repetition, Repetition::Harmless),
         }
     }
 
@@ -105,15 +115,23 @@ impl Request {
 pub(crate) struct Script {
     source: &'static str,
     hash: String,
+    repetition: Repetition,
     has_written: fn(&Value) -> bool,
 }
 
+/// What it means to send a request again whose reply was lost.
+enum Repetition {
+    Harmless,
+    Forbidden,
+}
+
 impl Script {
-    fn new(source: &'static str, has_written: fn(&Value) -> bool) -> Self {
+    fn new(source: &'static str, repetition: Repetition, has_written: fn(&Value) -> bool) -> Self {
         let hash = redis::Script::new(source).get_hash().to_owned();
         Self {
             source,
             hash,
+            repetition,
             has_written,
         }
     }
@@ -125,7 +143,7 @@ pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| {
         include_str!("scripts/create.lua")
     );
     let has_written = |reply: &Value| matches!(reply, Value::Int(1));
-    Script::new(source, has_written)
+    Script::new(source, Repetition::Forbidden, has_written)
 });
 
 pub(crate) static COMMIT: LazyLock<Script> = LazyLock::new(|| {
@@ -134,7 +152,7 @@ pub(crate) static COMMIT: LazyLock<Script> = LazyLock::new(|| {
         include_str!("scripts/commit.lua")
     );
     let has_written = |reply: &Value| matches!(reply, Value::Int(1));
-    Script::new(source, has_written)
+    Script::new(source, Repetition::Forbidden, has_written)
 });
 
 pub(crate) static RENEW: LazyLock<Script> = LazyLock::new(|| {
@@ -143,7 +161,7 @@ pub(crate) static RENEW: LazyLock<Script> = LazyLock::new(|| {
         include_str!("scripts/renew.lua")
     );
     let has_written = |reply: &Value| matches!(reply, Value::BulkString(b) if b.ends_with(&[1]));
-    Script::new(source, has_written)
+    Script::new(source, Repetition::Harmless, has_written)
 });
 
 pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| {
@@ -152,7 +170,7 @@ pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| {
         include_str!("scripts/delete.lua")
     );
     let has_written = |reply: &Value| matches!(reply, Value::Int(1));
-    Script::new(source, has_written)
+    Script::new(source, Repetition::Harmless, has_written)
 });
 
 #[cfg(test)]

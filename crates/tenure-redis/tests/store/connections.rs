@@ -1,9 +1,10 @@
 //! Connections that break, are refused, or lead to a server that has changed.
 
-use std::time::Duration;
+use std::{fmt::Debug, time::Duration};
 
 use tenure_core::{
-    Commit, Freshness, Record, Renewal, SessionStore, StoreErrorKind, Timestamp, Whose,
+    Clock, Commit, Delete, Freshness, Record, Renewal, SessionStore, StoreError, StoreErrorKind,
+    SystemClock, Timestamp, Whose,
 };
 use tenure_redis::{ConnectError, RedisConfigError, RedisStore};
 use tenure_testing::{FaultProxy, RedisServer, records};
@@ -46,6 +47,18 @@ async fn connections_killed_under_load_lose_no_call_and_double_no_commit() {
     }
 }
 
+async fn committed(store: &RedisStore, base: &Record) -> Record {
+    let next = records::successor(base);
+    let outcome = store.commit(base.version(), next.clone()).await;
+    assert_eq!(outcome.unwrap(), Commit::Stored);
+    next
+}
+
+fn assert_interrupted<T: Debug>(outcome: &Result<T, StoreError>) {
+    let kind = outcome.as_ref().err().map(StoreError::kind);
+    assert_eq!(kind, Some(StoreErrorKind::Interrupted), "{outcome:?}");
+}
+
 async fn commit_often(store: RedisStore, mut record: Record) -> Record {
     for _ in 0..200 {
         let next = records::successor(&record);
@@ -62,31 +75,29 @@ async fn commit_often(store: RedisStore, mut record: Record) -> Record {
 }
 
 #[tokio::test]
-async fn a_commit_whose_reply_is_lost_is_stored_exactly_once() {
+async fn a_commit_whose_reply_is_lost_is_not_sent_again_unasked_and_recognises_itself() {
     let server = RedisServer::start();
     let proxy = FaultProxy::start(server.address());
     let store = RedisStore::connect(proxy.url()).await.unwrap();
-    let mut record = live(&store).await;
-    let next = records::successor(&record);
-    let outcome = store.commit(record.version(), next.clone()).await;
-    assert_eq!(outcome.unwrap(), Commit::Stored);
-    record = next;
+    let mut record = committed(&store, &live(&store).await).await;
     for _ in 0..10 {
         server.reset_command_stats();
         proxy.lose_reply(1);
         let next = records::successor(&record);
         let outcome = store.commit(record.version(), next.clone()).await;
+        assert_interrupted(&outcome);
+        assert_eq!(server.command_stats()["evalsha"], 1);
+        let outcome = store.commit(record.version(), next.clone()).await;
         assert_eq!(outcome.unwrap(), Commit::Stored);
         let stats = server.command_stats();
-        assert_eq!(stats["evalsha"], 2, "the call was made again");
-        assert_eq!(stats["set"], 1, "and the second recognised the first");
+        assert_eq!((stats["evalsha"], stats["set"]), (2, 1));
         holds(&store, &next).await;
         record = next;
     }
 }
 
 #[tokio::test]
-async fn a_request_cut_off_in_the_middle_is_made_again_and_carried_out_once() {
+async fn a_commit_cut_off_in_the_middle_is_not_carried_out() {
     let server = RedisServer::start();
     let proxy = FaultProxy::start(server.address());
     let store = RedisStore::connect(proxy.url()).await.unwrap();
@@ -94,43 +105,58 @@ async fn a_request_cut_off_in_the_middle_is_made_again_and_carried_out_once() {
     for bytes in [1, 20, 150, 300] {
         let next = records::successor(&record);
         proxy.cut_after_bytes(bytes);
-        let outcome = store.commit(record.version(), next.clone()).await;
-        assert_eq!(outcome.unwrap(), Commit::Stored);
-        holds(&store, &next).await;
-        record = next;
+        assert_interrupted(&store.commit(record.version(), next).await);
+        holds(&store, &record).await;
+        record = committed(&store, &record).await;
+    }
+}
+
+/// It could arrive late, when the session has been used and ended, and bring it back.
+#[tokio::test]
+async fn a_creation_whose_reply_is_lost_is_never_sent_again() {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::start(server.address());
+    let store = RedisStore::connect(proxy.url()).await.unwrap();
+    live(&store).await;
+    server.reset_command_stats();
+    for creations in 1..=10 {
+        proxy.lose_reply(1);
+        let record = records::fresh(SystemClock.now());
+        assert_interrupted(&store.create(record.clone()).await);
+        holds(&store, &record).await;
+        assert_eq!(server.command_stats()["evalsha"], creations);
     }
 }
 
 #[tokio::test]
-async fn a_renewal_and_a_deletion_survive_lost_replies() {
+async fn a_load_a_renewal_and_a_deletion_survive_lost_replies() {
     let server = RedisServer::start();
     let proxy = FaultProxy::start(server.address());
     let store = RedisStore::connect(proxy.url()).await.unwrap();
     // The replies that get lost are not to be those that ask for a script's text.
     let record = live(&store).await;
     let _: Renewal = store.renew(record.id(), record.lease_end()).await.unwrap();
+    let absent = store
+        .delete(records::random_id(), Whose::Login(record.login().stamp))
+        .await;
+    assert_eq!(absent.unwrap(), Delete::Absent);
     server.reset_command_stats();
 
-    let record = live(&store).await;
+    proxy.lose_reply(1);
+    holds(&store, &record).await;
     proxy.lose_reply(1);
     let outcome = store.renew(record.id(), record.absolute_end()).await;
     assert_eq!(outcome.unwrap(), Renewal::Renewed(record.version()));
-    holds(
-        &store,
-        &record.clone().with_lease_end(record.absolute_end()),
-    )
-    .await;
     proxy.lose_reply(1);
-    let _ = store
+    let outcome = store
         .delete(record.id(), Whose::Login(record.login().stamp))
-        .await
-        .unwrap();
-    lacks(&store, &record).await;
+        .await;
+    assert_eq!(outcome.unwrap(), Delete::Absent, "by the first of two");
 
     let stats = server.command_stats();
     assert_eq!(
-        (stats["evalsha"], stats.get("eval")),
-        (5, Some(&1)),
+        (stats["get"], stats["evalsha"]),
+        (2, 4),
         "each was made twice"
     );
     assert_eq!(
@@ -138,6 +164,7 @@ async fn a_renewal_and_a_deletion_survive_lost_replies() {
         (1, 1),
         "and carried out once"
     );
+    lacks(&store, &record).await;
 }
 
 #[tokio::test]

@@ -119,6 +119,8 @@ async fn confirming_connections_that_broke_are_made_anew() {
             .await
             .unwrap();
         assert!(kill_connections(&primary) > 0);
+        // A creation would be interrupted if it were the first to find out.
+        lacks(&store, &record).await;
     }
     let record = live(&store).await;
     primary.kill();
