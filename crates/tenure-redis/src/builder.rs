@@ -108,6 +108,9 @@ impl RedisStoreBuilder {
 
     /// Checks everything and connects, so that a wrong address shows at start.
     ///
+    /// The connections belong to the runtime on which this is called, whichever runtime the calls come
+    /// from: under actix, a worker that blocks does not hold up the sessions of the others.
+    ///
     /// # Errors
     ///
     /// [`ConnectError`]
@@ -128,6 +131,9 @@ impl RedisStoreBuilder {
 
     /// Checks everything and leaves connecting to the first call, for programs that must start while
     /// the server is down.
+    ///
+    /// The connections belong to the runtime on which this is called, or if there is none, to that of the
+    /// first call.
     ///
     /// # Errors
     ///
@@ -159,7 +165,7 @@ impl RedisStoreBuilder {
             max_in_flight: self.max_in_flight,
         };
         Ok(RedisStore::new(Shared {
-            node: Arc::new(Node::new(client, limits, None)),
+            node: Arc::new(Node::new(client, limits)),
             exclusive,
             prefix: self.prefix.into(),
             max_record_bytes: self.max_record_bytes,

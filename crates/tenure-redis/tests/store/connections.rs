@@ -262,6 +262,36 @@ async fn a_wrong_password_is_a_refusal_that_does_not_show_it() {
     holds(&store, &record).await;
 }
 
+/// It was asked as often as calls came, more than a thousand times a second.
+#[tokio::test]
+async fn a_server_that_refuses_is_not_flooded_and_is_in_use_at_once_when_it_does_not() {
+    let server = RedisServer::start();
+    let url = server.url().replace("//", "//app:secret@");
+    let store = RedisStore::builder(url).connect_lazy().unwrap();
+    let begun = Instant::now();
+    let calls = (0..16).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            while begun.elapsed() < Duration::from_secs(1) {
+                let outcome = store.load(records::random_id(), Freshness::Latest).await;
+                let error = outcome.unwrap_err();
+                assert_eq!(error.kind(), StoreErrorKind::Refused, "{error:?}");
+            }
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+    let attempts = server.command_stats()["hello"];
+    println!("{attempts} attempts to connect in {:?}", begun.elapsed());
+    // Between 25 and 75 ms apart; fewer on a busy machine.
+    assert!((5..=44).contains(&attempts), "{attempts} attempts");
+    send(&server, "ACL SETUSER app on >secret ~* +@all");
+    let begun = Instant::now();
+    live(&store).await;
+    assert!(begun.elapsed() < Duration::from_millis(500));
+}
+
 #[tokio::test]
 async fn a_primary_that_becomes_a_replica_is_refused_and_then_looked_for_anew() {
     let server = RedisServer::start();

@@ -12,6 +12,7 @@ mod feed;
 mod memory;
 mod oracle;
 mod replication;
+mod runtimes;
 mod silence;
 mod support;
 #[cfg(feature = "tls")]
