@@ -44,7 +44,7 @@ impl<S: SessionStore> NearCacheBuilder<S> {
     /// again.
     ///
     /// With [`Duration::ZERO`] every load asks the store: all reads are linearizable, and the cache
-    /// saves nothing.
+    /// saves nothing. The feed is not used then.
     pub const fn max_staleness(mut self, max_staleness: Duration) -> Self {
         self.limits.max_staleness = max_staleness;
         self
@@ -65,11 +65,14 @@ impl<S: SessionStore> NearCacheBuilder<S> {
         self
     }
 
-    /// Makes the cache.
+    /// Makes the cache. The task that keeps asking the feed for proof runs on the runtime on which this is
+    /// called, or if there is none, or it has ended, on that of a later call.
     #[must_use = "a cache does nothing until it is used as a store"]
     pub fn build(self) -> NearCache<S> {
         let shelf = Arc::new(Shelf::new(self.max_bytes, self.limits, self.clock));
-        let (store, feed) = match self.store.feed(Arc::clone(&shelf) as _) {
+        let is_strict = self.limits.max_staleness.is_zero();
+        let fed = (!is_strict).then(|| self.store.feed(Arc::clone(&shelf) as _));
+        let (store, feed) = match fed.flatten() {
             Some(Fed { store, feed }) => (store, Some(feed)),
             None => (self.store, None),
         };
