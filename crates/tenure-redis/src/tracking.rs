@@ -231,6 +231,7 @@ impl fmt::Debug for RedisFeed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script;
 
     #[derive(Debug, Default)]
     struct Heard(Mutex<Vec<Option<SessionId>>>);
@@ -269,5 +270,35 @@ mod tests {
         assert_eq!(*heard.0.lock(), [Some(id), None]);
         push(PushKind::Message, vec![Value::Nil]);
         assert_eq!(heard.0.lock().len(), 2);
+    }
+
+    #[test]
+    fn what_a_connection_owes_is_not_waited_for_on_the_next_one() {
+        let heard = Arc::new(Heard::default());
+        let tracking = Tracking::new(Arc::clone(&heard) as _, "shop".into());
+        let id = SessionId::from_bytes([7; 16]);
+        let key = format!("shop:{}", id.as_uuid());
+        let creation = Request::script(&script::CREATE, &key, &[]);
+        let begun = || {
+            let part = tracking.part();
+            *part.own.lock() = Some(OwnWrites::default());
+            part
+        };
+        let push = PushInfo {
+            kind: PushKind::Invalidate,
+            data: vec![Value::Array(vec![Value::BulkString(key.clone().into())])],
+        };
+        let (old, new) = (begun(), begun());
+        // Its push is lost with the connection.
+        old.watch(&creation).answered(&Value::Int(1));
+        let slow = old.watch(&creation);
+        old.end();
+        assert_eq!(*heard.0.lock(), [None]);
+        slow.answered(&Value::Int(1));
+        new.receive(&push);
+        assert_eq!(*heard.0.lock(), [None, Some(id)]);
+        new.watch(&creation).answered(&Value::Int(1));
+        new.receive(&push);
+        assert_eq!(heard.0.lock().len(), 2, "its own");
     }
 }
