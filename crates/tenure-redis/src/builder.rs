@@ -8,6 +8,7 @@ use crate::{
     RedisConfig, RedisConfigError, RedisStore,
     config::MAX_PREFIX_BYTES,
     exclusive::Exclusive,
+    home::Home,
     node::{Node, NodeLimits},
     store::Shared,
 };
@@ -156,8 +157,9 @@ impl RedisStoreBuilder {
                 max_record_bytes: self.max_record_bytes,
             });
         }
+        let home = Arc::new(Home::here());
         let exclusive = (self.min_replicas > 0)
-            .then(|| Exclusive::new(&client, self.min_replicas, self.deadline))
+            .then(|| Exclusive::new(&client, self.min_replicas, self.deadline, Arc::clone(&home)))
             .transpose()?
             .map(Arc::new);
         let limits = NodeLimits {
@@ -165,7 +167,7 @@ impl RedisStoreBuilder {
             max_in_flight: self.max_in_flight,
         };
         Ok(RedisStore::new(Shared {
-            node: Arc::new(Node::new(client, limits)),
+            node: Arc::new(Node::new(client, limits, home)),
             exclusive,
             prefix: self.prefix.into(),
             max_record_bytes: self.max_record_bytes,

@@ -46,12 +46,12 @@ struct Attempt {
 }
 
 impl Connector {
-    pub(crate) fn new(client: Client, limit: Duration) -> Self {
+    pub(crate) fn new(client: Client, limit: Duration, home: Arc<Home>) -> Self {
         Self {
             client,
             tracking: None,
             limit,
-            home: Arc::new(Home::here()),
+            home,
             state: Mutex::default(),
         }
     }

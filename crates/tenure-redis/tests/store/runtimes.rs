@@ -8,7 +8,8 @@ use std::{
 };
 
 use tenure_core::{
-    FeedListener, Freshness, Load, SessionId, SessionStore, StoreErrorKind, Timestamp,
+    Delete, FeedListener, Freshness, Load, SessionId, SessionStore, StoreErrorKind, Timestamp,
+    Whose,
 };
 use tenure_redis::RedisStore;
 use tenure_testing::{RedisServer, records};
@@ -18,22 +19,27 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::support::{holds, kill_connections, lacks, live};
+use crate::{
+    replication::{confirming, pair},
+    support::{holds, kill_connections, lacks, live},
+};
 
 /// The general case of a blocked worker: it was the one whose call had to connect.
 #[tokio::test]
 async fn a_blocked_runtime_holds_up_only_its_own_calls() {
-    let server = RedisServer::start();
+    let (server, _replica) = pair().await;
     let store = RedisStore::connect(server.url()).await.unwrap();
+    let confirming = confirming(&server).await;
     let fed = store.feed(Arc::new(Deaf)).unwrap();
     let record = live(&store).await;
     // Also where nothing was connected before.
-    for store in [&store, &fed.store] {
+    for store in [&store, &confirming, &fed.store] {
         kill_connections(&server);
         let (blocked, worker) = Worker::start(store.clone());
         blocked.await.unwrap();
-        for _ in 0..100 {
+        for _ in 0..20 {
             holds(store, &record).await;
+            assert_eq!(deletion_of_nothing(store).await, Delete::Absent);
         }
         worker.end();
     }
@@ -111,6 +117,7 @@ impl Worker {
         let thread = thread::spawn(move || {
             runtime().block_on(async {
                 lacks(&store, &records::fresh(Timestamp::default())).await;
+                assert_eq!(deletion_of_nothing(&store).await, Delete::Absent);
                 is_blocked.send(()).unwrap();
                 released.recv().unwrap();
             });
@@ -122,6 +129,11 @@ impl Worker {
         self.release.send(()).unwrap();
         self.thread.join().unwrap();
     }
+}
+
+async fn deletion_of_nothing(store: &RedisStore) -> Delete {
+    let whose = Whose::Login(records::fresh(Timestamp::default()).login().stamp);
+    store.delete(records::random_id(), whose).await.unwrap()
 }
 
 fn runtime() -> Runtime {
