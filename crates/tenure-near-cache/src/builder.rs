@@ -52,8 +52,8 @@ impl<S: SessionStore> NearCacheBuilder<S> {
 
     /// How old, at most, an answer may be whatever the feed says. Default 60 s.
     ///
-    /// Bounds the damage of a primary that was deposed and does not know it: its feed is alive, but
-    /// tells nothing of what happens on the new one.
+    /// Bounds what a fault of the feed can do that nobody has thought of. It is no help against a primary
+    /// that was deposed and does not know it: that one is asked again, and says the same.
     pub const fn revalidate_after(mut self, revalidate_after: Duration) -> Self {
         self.limits.revalidate_after = revalidate_after;
         self

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Clock, Commit, Create, Delete, Fed, FeedListener, Freshness, Record, Renewal, SessionId,
+    Clock, Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
     SessionStore, StoreErrorKind, SystemClock, Whose,
 };
 use tenure_redis::RedisStore;
 use tenure_testing::{FaultProxy, RedisServer, Traffic, records};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{holds, key, live, send};
 
@@ -364,7 +364,7 @@ async fn an_absent_session_is_reported_when_it_comes_into_being() {
     let pair = Pair::start().await;
     let record = records::fresh(SystemClock.now());
     let absent = pair.here.store.load(record.id(), Freshness::Latest).await;
-    assert_eq!(absent.unwrap(), tenure_core::Load::Absent);
+    assert_eq!(absent.unwrap(), Load::Absent);
     assert!(pair.there.create(record.clone()).await.is_ok());
     assert_eq!(pair.reported().await, [Some(record.id())]);
 }
@@ -390,6 +390,40 @@ async fn emptying_the_database_is_a_loss() {
         send(&pair.server, command);
         assert_eq!(pair.reported().await, [None], "{command}");
     }
+}
+
+/// As after a failover that left the connection open: reads go on there, and so do reports.
+#[tokio::test]
+async fn a_primary_that_has_become_a_replica_reports_what_it_receives() {
+    let pair = Pair::start().await;
+    let old = live(&pair.there).await;
+    holds(&pair.here.store, &old).await;
+    let primary = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
+    let elsewhere = RedisStore::connect(primary.url()).await.unwrap();
+    let record = live(&elsewhere).await;
+    send(
+        &pair.server,
+        &format!("REPLICAOF 127.0.0.1 {}", primary.port()),
+    );
+    while pair
+        .here
+        .store
+        .load(record.id(), Freshness::Latest)
+        .await
+        .ok()
+        != Some(Load::Found(record.clone()))
+    {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let reported = pair.reported().await;
+    assert!(reported.contains(&None), "all that it held is replaced");
+    let changed = changed(&elsewhere, &record).await;
+    send(&primary, "SET behind-it yes");
+    while send(&pair.server, "EXISTS behind-it") != "1" {
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(pair.reported().await, [Some(record.id())]);
+    holds(&pair.here.store, &changed).await;
 }
 
 #[tokio::test]
