@@ -11,6 +11,7 @@ mod connections;
 mod feed;
 mod memory;
 mod oracle;
+mod own_writes;
 mod replication;
 mod runtimes;
 mod silence;
