@@ -4,7 +4,6 @@ use std::{sync::mpsc, thread};
 
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::oneshot,
     time::sleep,
 };
 
@@ -86,7 +85,7 @@ fn a_runtime_that_blocks_after_the_first_load_does_not_stop_the_proofs() {
     let record = home.block_on(world.stored());
     thread::scope(|scope| {
         let (node, record) = (&node, &record);
-        let (is_blocked, blocked) = oneshot::channel();
+        let (is_blocked, blocked) = mpsc::channel();
         let (release, released) = mpsc::channel();
         scope.spawn(move || {
             runtime().block_on(async {
@@ -95,8 +94,9 @@ fn a_runtime_that_blocks_after_the_first_load_does_not_stop_the_proofs() {
                 released.recv().unwrap();
             });
         });
+        // Not within the runtime, whose paused clock would run ahead meanwhile.
+        blocked.recv().unwrap();
         home.block_on(async {
-            blocked.await.unwrap();
             for _ in 0..10 {
                 sleep(STALENESS).await;
                 node.finds(record, record).await;
