@@ -13,6 +13,8 @@ mod conformance;
 mod cost;
 #[path = "near_cache/faults.rs"]
 mod faults;
+#[path = "near_cache/forgetting.rs"]
+mod forgetting;
 #[path = "near_cache/histories.rs"]
 mod histories;
 #[path = "near_cache/nodes.rs"]

@@ -26,8 +26,9 @@ impl Setup {
         let node = cluster.node(0);
         let mut browser = Browser::new();
         // Loads the scripts into the server's cache.
-        browser.get(node, "/incr").await.ok();
-        browser.get(node, "/incr").await.ok();
+        for path in ["/incr", "/incr", "/logout", "/incr", "/incr"] {
+            browser.get(node, path).await.ok();
+        }
         Self {
             cluster,
             node,

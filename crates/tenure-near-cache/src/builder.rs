@@ -44,7 +44,7 @@ impl<S: SessionStore> NearCacheBuilder<S> {
     /// again.
     ///
     /// With [`Duration::ZERO`] every load asks the store: all reads are linearizable, and the cache
-    /// saves nothing.
+    /// saves nothing. The feed is not used then.
     pub const fn max_staleness(mut self, max_staleness: Duration) -> Self {
         self.limits.max_staleness = max_staleness;
         self
@@ -52,8 +52,8 @@ impl<S: SessionStore> NearCacheBuilder<S> {
 
     /// How old, at most, an answer may be whatever the feed says. Default 60 s.
     ///
-    /// Bounds the damage of a primary that was deposed and does not know it: its feed is alive, but
-    /// tells nothing of what happens on the new one.
+    /// Bounds what a fault of the feed can do that nobody has thought of. It is no help against a primary
+    /// that was deposed and does not know it: that one is asked again, and says the same.
     pub const fn revalidate_after(mut self, revalidate_after: Duration) -> Self {
         self.limits.revalidate_after = revalidate_after;
         self
@@ -65,11 +65,14 @@ impl<S: SessionStore> NearCacheBuilder<S> {
         self
     }
 
-    /// Makes the cache.
+    /// Makes the cache. The task that keeps asking the feed for proof runs on the runtime on which this is
+    /// called, or if there is none, or it has ended, on that of a later call.
     #[must_use = "a cache does nothing until it is used as a store"]
     pub fn build(self) -> NearCache<S> {
         let shelf = Arc::new(Shelf::new(self.max_bytes, self.limits, self.clock));
-        let (store, feed) = match self.store.feed(Arc::clone(&shelf) as _) {
+        let is_strict = self.limits.max_staleness.is_zero();
+        let fed = (!is_strict).then(|| self.store.feed(Arc::clone(&shelf) as _));
+        let (store, feed) = match fed.flatten() {
             Some(Fed { store, feed }) => (store, Some(feed)),
             None => (self.store, None),
         };

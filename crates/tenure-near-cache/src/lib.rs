@@ -32,6 +32,12 @@
 //!   change on another node is seen within a round trip.
 //! - A logout or a lost privilege holds on all nodes within Δ. Requests that were let in before are
 //!   not stopped.
+//! - Δ is measured by a clock that stands still while the machine is suspended, and no clock of a virtual
+//!   machine tells for sure that its host has paused it. A machine that wakes may give answers from before
+//!   until what others have changed, which waits in its socket, has been read, for Δ at most.
+//! - A primary that was deposed and does not know it, or that has become a replica which lags behind, answers
+//!   with what it knows and proves it. Nothing here bounds that; a write that it refuses, or a connection
+//!   that is cut, ends it. What a replica receives from the new primary, it reports.
 //! - Writes always go to the store, with its guarantees.
 //! - [`Freshness::Latest`](tenure_core::Freshness::Latest), which is what `Session::refresh` asks for,
 //!   goes to the store.

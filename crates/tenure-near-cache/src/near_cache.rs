@@ -77,16 +77,19 @@ impl<S: SessionStore> NearCache<S> {
         let Freshness::AtLeast(floor) = freshness else {
             return ask(self.shelf.read(id)).await;
         };
-        let (flight, is_joined) = self.shelf.fly(id, |ticket| ask(ticket).boxed().shared());
+        let fly = || self.shelf.fly(id, |ticket| ask(ticket).boxed().shared());
+        let (flight, is_joined) = fly();
         if !is_joined {
             return flight.await;
         }
-        self.shelf.counters.shared_loads.add();
         match flight.await {
             // It may have left before the commit that this browser has seen.
             Ok(Load::Found(record)) if !is_at_least(&record, floor) => {
                 ask(self.shelf.read(id)).await
             }
+            // Its time was up, not this call's. Whoever is the first of those who have waited for it begins
+            // another, which is as good as their own: it sets out after all of them have come.
+            Err(error) if error.is_retryable() => fly().0.await,
             outcome => outcome,
         }
     }

@@ -16,8 +16,15 @@ use crate::{Metrics, events, shelf::Shelf};
 pub(crate) struct Pulse {
     shelf: Arc<Shelf>,
     feed: Option<Arc<dyn Feed>>,
+    running: Mutex<Running>,
+}
+
+struct Running {
     /// Holds the task and ends it with the cache.
-    task: Mutex<JoinSet<()>>,
+    task: JoinSet<()>,
+    /// The runtime on which the cache was built, as long as it runs tasks: a call may come from the runtime
+    /// of a worker that is about to block.
+    home: Option<Handle>,
 }
 
 impl Pulse {
@@ -25,21 +32,27 @@ impl Pulse {
         Self {
             shelf,
             feed,
-            task: Mutex::default(),
+            running: Mutex::new(Running {
+                task: JoinSet::new(),
+                home: Handle::try_current().ok(),
+            }),
         }
     }
 
     /// Starts the task if it does not run. A cache may be made outside of any runtime, and the
     /// runtime on which the task was started may end before the cache: so every miss looks after it.
     pub(crate) fn ensure(&self) {
-        let (Some(feed), Ok(runtime)) = (&self.feed, Handle::try_current()) else {
+        let (Some(feed), Ok(here)) = (&self.feed, Handle::try_current()) else {
             return;
         };
-        let mut task = self.task.lock();
-        while task.try_join_next().is_some() {}
+        let mut running = self.running.lock();
+        let Running { task, home } = &mut *running;
+        while task.try_join_next().is_some() {
+            *home = None;
+        }
         if task.is_empty() {
             let beat = beat(Arc::clone(&self.shelf), Arc::clone(feed));
-            task.spawn_on(beat, &runtime);
+            task.spawn_on(beat, home.get_or_insert(here));
         }
     }
 }

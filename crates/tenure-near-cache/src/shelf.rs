@@ -125,6 +125,7 @@ impl Shelf {
         let mut shard = self.shard(id);
         let calls = shard.entry(id).or_default();
         if let Some(flight) = calls.flight(self.limits.max_staleness) {
+            self.counters.shared_loads.add();
             return (flight, true);
         }
         let ticket = self.open(calls, id, false);
@@ -244,11 +245,13 @@ impl Calls {
         self.flight = None;
     }
 
-    /// The load to wait for. As with an entry, what counts is when the store was asked.
+    /// The load to wait for. As with an entry, what counts is when the store was asked. One that has arrived
+    /// is none: what it brought is cached, or was not worth it.
     fn flight(&self, max_staleness: Duration) -> Option<Flight> {
         let (asked, flight) = self.flight.as_ref()?;
         let is_fresh = asked.elapsed() < max_staleness;
-        is_fresh.then(|| flight.upgrade()).flatten()
+        let flight = is_fresh.then(|| flight.upgrade()).flatten();
+        flight.filter(|flight| flight.peek().is_none())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     RedisConfig, RedisConfigError, RedisStore,
     config::MAX_PREFIX_BYTES,
     exclusive::Exclusive,
+    home::Home,
     node::{Node, NodeLimits},
     store::Shared,
 };
@@ -108,6 +109,9 @@ impl RedisStoreBuilder {
 
     /// Checks everything and connects, so that a wrong address shows at start.
     ///
+    /// The connections belong to the runtime on which this is called, whichever runtime the calls come
+    /// from: under actix, a worker that blocks does not hold up the sessions of the others.
+    ///
     /// # Errors
     ///
     /// [`ConnectError`]
@@ -128,6 +132,9 @@ impl RedisStoreBuilder {
 
     /// Checks everything and leaves connecting to the first call, for programs that must start while
     /// the server is down.
+    ///
+    /// The connections belong to the runtime on which this is called, or if there is none, to that of the
+    /// first call.
     ///
     /// # Errors
     ///
@@ -150,8 +157,9 @@ impl RedisStoreBuilder {
                 max_record_bytes: self.max_record_bytes,
             });
         }
+        let home = Arc::new(Home::here());
         let exclusive = (self.min_replicas > 0)
-            .then(|| Exclusive::new(&client, self.min_replicas, self.deadline))
+            .then(|| Exclusive::new(&client, self.min_replicas, self.deadline, Arc::clone(&home)))
             .transpose()?
             .map(Arc::new);
         let limits = NodeLimits {
@@ -159,7 +167,7 @@ impl RedisStoreBuilder {
             max_in_flight: self.max_in_flight,
         };
         Ok(RedisStore::new(Shared {
-            node: Arc::new(Node::new(client, limits, None)),
+            node: Arc::new(Node::new(client, limits, home)),
             exclusive,
             prefix: self.prefix.into(),
             max_record_bytes: self.max_record_bytes,

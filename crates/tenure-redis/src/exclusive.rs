@@ -1,7 +1,7 @@
 //! Deletions that replicas have to confirm. They need a connection of their own: `WAIT` blocks its
 //! connection, and counts only what was written on it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use redis::{Client, RedisError, aio::MultiplexedConnection};
@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     RedisConfigError,
     error::{Failure, no_connection_in_time, unconnected, unexpected_reply},
+    home::Home,
     link::driver_config,
     script::Request,
     store::deletion,
@@ -21,6 +22,7 @@ pub(crate) struct Exclusive {
     pool: Pool,
     min_replicas: u32,
     deadline: Duration,
+    home: Arc<Home>,
 }
 
 impl Exclusive {
@@ -28,6 +30,7 @@ impl Exclusive {
         client: &Client,
         min_replicas: u32,
         deadline: Duration,
+        home: Arc<Home>,
     ) -> Result<Self, RedisConfigError> {
         let driver =
             |source: Box<dyn std::error::Error + Send + Sync>| RedisConfigError::Driver { source };
@@ -43,6 +46,7 @@ impl Exclusive {
             pool,
             min_replicas,
             deadline,
+            home,
         })
     }
 
@@ -95,7 +99,13 @@ impl Exclusive {
     }
 
     async fn borrow(&self) -> Result<Borrowed, StoreError> {
-        match self.pool.get().await {
+        let pool = self.pool.clone();
+        // At home, since it may connect.
+        let lent = self.home.run(move || {
+            let pool = pool.clone();
+            async move { pool.get().await }
+        });
+        match lent.await.unwrap_or(Err(PoolError::Closed)) {
             Ok(connection) => Ok(Borrowed {
                 connection: MultiplexedConnection::clone(&connection),
                 lent: Some(connection),

@@ -14,8 +14,8 @@
 //! # What is stored
 //!
 //! One string per session at `{prefix}:{id}`, whose bytes `docs/record-format.md` describes. Loading
-//! is a `GET`, deleting a `DEL`; creating, committing and renewing are one Lua script each, so each
-//! verb is one atomic step and one round trip. Sessions end by the times in their records; the time
+//! is a `GET`; creating, committing, renewing and deleting are one Lua script each, so each verb is one
+//! atomic step and one round trip. Sessions end by the times in their records; the time
 //! to live of the key only collects garbage.
 //!
 //! # Setting up the server
@@ -24,8 +24,8 @@
 //!   its memory is full. The store warns at each connection. With `noeviction`, a full server refuses
 //!   what needs room ([`Full`]); sessions are still read, renewed and deleted.
 //! - **Persistence** as you need it. With `appendfsync everysec` a crash loses up to about a second.
-//! - **Rights**: `GET`, `DEL`, `EVAL`, `EVALSHA`, and within the scripts `SET`, `SETRANGE`,
-//!   `GETRANGE`, `EXISTS`, `PEXPIRE`, on the keys `{prefix}:*`; `INFO` for the warning above; `WAIT`,
+//! - **Rights**: `GET`, `EVAL`, `EVALSHA`, and within the scripts `SET`, `SETRANGE`, `GETRANGE`,
+//!   `EXISTS`, `PEXPIRE`, `DEL`, on the keys `{prefix}:*`; `INFO` for the warning above; `WAIT`,
 //!   `MULTI`, `EXEC` and `UNWATCH` with [`min_replicas`](RedisStoreBuilder::min_replicas);
 //!   `CLIENT TRACKING` and `PING` for a near cache.
 //!
@@ -33,9 +33,9 @@
 //!
 //! | what | the caller gets | how soon |
 //! |---|---|---|
-//! | connection broken, server alive | the outcome: the call is sent once more | at once |
-//! | connection broken during the call, and then no new one | [`Interrupted`] | at once |
-//! | server down, connection refused | [`Unavailable`] | at once |
+//! | connection broken during a load, renewal or deletion | the outcome: it is sent once more | at once |
+//! | the same, and then no new one; during a creation or commit | [`Interrupted`] | at once |
+//! | server down, connection refused | [`Unavailable`] | within 100 ms |
 //! | server silent after the call was sent | [`TimedOut`] | at the deadline |
 //! | no connection within the deadline | [`Unavailable`] | at the deadline |
 //! | too many calls in flight | [`Unavailable`] | at once |
@@ -43,10 +43,13 @@
 //! | not a record, or another session's | [`Corrupt`] | at once |
 //! | missing rights, wrong password, a replica | [`Refused`] | at once |
 //!
-//! A connection on which three calls in a row get no answer is replaced. There is no back-off: when
-//! the server is back, the next call works. Sending a call again is safe because every verb is
-//! idempotent: a commit that was carried out although its answer was lost recognises itself by its
-//! version, and is carried out once.
+//! A connection on which three calls in a row get no answer is replaced. When an attempt to connect has
+//! failed, the next one begins after 25 to 75 ms, for which the calls wait; so a server that refuses is
+//! asked some twenty times a second, and one that is back is in use as soon.
+//!
+//! Creations and commits are not sent again by the store: a creation that arrives twice could bring back a
+//! session that has been ended in between, and only who knows that a commit was sent before can tell what
+//! a conflict means.
 //!
 //! # What a cache is told
 //!
@@ -68,11 +71,14 @@
 
 mod builder;
 mod config;
+mod connector;
 mod error;
 mod eviction;
 mod exclusive;
+mod home;
 mod link;
 mod node;
+mod own_writes;
 mod script;
 mod store;
 mod tracking;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, PushInfo, PushKind, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, ErrorKind, PushInfo, ServerErrorKind, Value,
     aio::MultiplexedConnection,
 };
 use tenure_core::StoreError;
@@ -20,7 +20,7 @@ use crate::{
     error::{Failure, unconnected},
     eviction,
     script::Request,
-    tracking::Tracking,
+    tracking::{Part, Tracking},
 };
 
 /// A multiplexed connection: every caller's requests are in flight on it at the same time.
@@ -29,6 +29,7 @@ use crate::{
 /// give up, and the last of them closes it.
 pub(crate) struct Link {
     connection: MultiplexedConnection,
+    part: Option<Arc<Part>>,
     broken: Arc<AtomicBool>,
     /// Calls that were given up unanswered since the last answer.
     misses: AtomicU32,
@@ -48,17 +49,19 @@ impl Link {
         tracking: Option<&Tracking>,
     ) -> Result<Self, StoreError> {
         let broken = Arc::new(AtomicBool::new(false));
-        let config = driver_config().set_push_sender(receiver(&broken, tracking));
+        let part = tracking.map(|tracking| Arc::new(tracking.part()));
+        let config = driver_config().set_push_sender(receiver(&broken, part.as_ref()));
         let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(unconnected)?;
         eviction::warn_if_sessions_may_be_evicted(&mut connection).await;
-        if let Some(tracking) = tracking {
-            tracking.begin(&mut connection).await?;
+        if let Some(part) = &part {
+            part.begin(&mut connection).await?;
         }
         Ok(Self {
             connection,
+            part,
             broken,
             misses: AtomicU32::new(0),
             patience,
@@ -82,8 +85,12 @@ impl Link {
     /// request may be carried out all the same.
     pub(crate) async fn send(&self, request: &Request) -> Result<Value, Failure> {
         let wait = Wait::new(self);
+        let watch = self.part.as_ref().map(|part| part.watch(request));
         let outcome = request.send(&mut self.connection.clone()).await;
         wait.end();
+        if let (Some(watch), Ok(reply)) = (watch, &outcome) {
+            watch.answered(reply);
+        }
         let demoted = ErrorKind::Server(ServerErrorKind::ReadOnly);
         match outcome {
             Ok(value) => {
@@ -146,22 +153,43 @@ pub(crate) fn driver_config() -> AsyncConnectionConfig {
         .set_pipeline_buffer_size(QUEUED_REQUESTS)
 }
 
-/// Takes what the server says unasked. The driver reports the end of a connection in the same way, even
-/// when no call is under way: without that, the first call after it would have to find out, and could
-/// not tell whether it had been carried out.
+/// Takes what the server says unasked.
 fn receiver(
     broken: &Arc<AtomicBool>,
-    tracking: Option<&Tracking>,
+    part: Option<&Arc<Part>>,
 ) -> impl Fn(PushInfo) -> Result<(), Infallible> + Send + Sync + 'static {
-    let (broken, tracking) = (Arc::clone(broken), tracking.cloned());
+    let receiver = Receiver {
+        broken: Arc::clone(broken),
+        part: part.map(Arc::clone),
+    };
     move |push| {
-        if push.kind == PushKind::Disconnection {
-            broken.store(true, Ordering::Relaxed);
-        }
-        if let Some(tracking) = &tracking {
-            tracking.receive(&push);
-        }
+        receiver.receive(&push);
         Ok(())
+    }
+}
+
+/// What the driver holds of us. It drops this when the connection has ended, even when no call is under
+/// way, and also if its runtime has: without that, the first call afterwards would have to find out, and
+/// could not tell whether it had been carried out.
+struct Receiver {
+    broken: Arc<AtomicBool>,
+    part: Option<Arc<Part>>,
+}
+
+impl Receiver {
+    fn receive(&self, push: &PushInfo) {
+        if let Some(part) = &self.part {
+            part.receive(push);
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.broken.store(true, Ordering::Relaxed);
+        if let Some(part) = &self.part {
+            part.end();
+        }
     }
 }
 

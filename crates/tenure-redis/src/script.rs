@@ -4,18 +4,33 @@ use std::sync::LazyLock;
 
 use redis::{Arg, Cmd, ErrorKind, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection};
 
-/// What a node is asked to do. Idempotent, all of it: a request whose connection broke is sent again.
+/// What a node is asked to do.
 pub(crate) struct Request {
     command: Cmd,
-    /// What the command evaluates, if it does.
-    script: Option<&'static Script>,
+    task: Task,
+}
+
+enum Task {
+    /// One command, which reads.
+    Command,
+    /// A question whose answer shows that all pushes from before it have come.
+    Proof,
+    /// An evaluation of one of our scripts.
+    Script(&'static Script),
 }
 
 impl Request {
     pub(crate) const fn command(command: Cmd) -> Self {
         Self {
             command,
-            script: None,
+            task: Task::Command,
+        }
+    }
+
+    pub(crate) fn proof() -> Self {
+        Self {
+            command: redis::cmd("PING"),
+            task: Task::Proof,
         }
     }
 
@@ -30,17 +45,51 @@ impl Request {
         command.arg(key).arg(arguments);
         Self {
             command,
-            script: Some(script),
+            task: Task::Script(script),
+        }
+    }
+
+    /// Whether to send it again if nobody knows whether it was carried out. Not so a creation, which could
+    /// bring back what was ended in between, nor a commit: who sends one a second time must know that
+    /// it is the second time.
+    pub(crate) const fn may_be_repeated(&self) -> bool {
+        match self.task {
+            Task::Command | Task::Proof => true,
+            Task::Script(script) => matches!(script.repetition, Repetition::Harmless),
+        }
+    }
+
+    pub(crate) const fn is_proof(&self) -> bool {
+        matches!(self.task, Task::Proof)
+    }
+
+    /// The key that it may change in a way that is told apart from others' changes.
+    pub(crate) fn written_key(&self) -> Option<&[u8]> {
+        let Task::Script(_) = self.task else {
+            return None;
+        };
+        // Behind the verb, the hash and the number of keys.
+        match self.command.args_iter().nth(3) {
+            Some(Arg::Simple(key)) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Whether it has changed that key, going by the reply.
+    pub(crate) fn has_written(&self, reply: &Value) -> bool {
+        match self.task {
+            Task::Script(script) => (script.has_written)(reply),
+            Task::Command | Task::Proof => false,
         }
     }
 
     pub(crate) async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
         let outcome = self.command.query_async(connection).await;
         let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
-        match (&outcome, self.script) {
+        match (&outcome, &self.task) {
             // A restart, a failover or SCRIPT FLUSH empties the server's script cache. EVAL fills it
             // again, so this happens once for each of those.
-            (Err(error), Some(script)) if error.kind() == unknown => {
+            (Err(error), Task::Script(script)) if error.kind() == unknown => {
                 let whole = self.evaluation_of(script.source);
                 Box::pin(async move { whole.query_async(connection).await }).await
             }
@@ -62,45 +111,66 @@ impl Request {
     }
 }
 
-/// A script and the hash by which the server knows it.
+/// A script, the hash by which the server knows it, and what its replies mean for who waits for pushes.
 pub(crate) struct Script {
     source: &'static str,
     hash: String,
+    repetition: Repetition,
+    has_written: fn(&Value) -> bool,
+}
+
+/// What it means to send a request again whose reply was lost.
+enum Repetition {
+    Harmless,
+    Forbidden,
 }
 
 impl Script {
-    fn new(source: &'static str) -> Self {
+    fn new(source: &'static str, repetition: Repetition, has_written: fn(&Value) -> bool) -> Self {
         let hash = redis::Script::new(source).get_hash().to_owned();
-        Self { source, hash }
+        Self {
+            source,
+            hash,
+            repetition,
+            has_written,
+        }
     }
 }
 
 pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
+    let source = concat!(
         include_str!("scripts/record.lua"),
         include_str!("scripts/create.lua")
-    ))
+    );
+    let has_written = |reply: &Value| matches!(reply, Value::Int(1));
+    Script::new(source, Repetition::Forbidden, has_written)
 });
 
 pub(crate) static COMMIT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
+    let source = concat!(
         include_str!("scripts/record.lua"),
         include_str!("scripts/commit.lua")
-    ))
+    );
+    let has_written = |reply: &Value| matches!(reply, Value::Int(1));
+    Script::new(source, Repetition::Forbidden, has_written)
 });
 
 pub(crate) static RENEW: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
+    let source = concat!(
         include_str!("scripts/record.lua"),
         include_str!("scripts/renew.lua")
-    ))
+    );
+    let has_written = |reply: &Value| matches!(reply, Value::BulkString(b) if b.ends_with(&[1]));
+    Script::new(source, Repetition::Harmless, has_written)
 });
 
 pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
+    let source = concat!(
         include_str!("scripts/record.lua"),
         include_str!("scripts/delete.lua")
-    ))
+    );
+    let has_written = |reply: &Value| matches!(reply, Value::Int(1));
+    Script::new(source, Repetition::Harmless, has_written)
 });
 
 #[cfg(test)]

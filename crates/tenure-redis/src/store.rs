@@ -154,7 +154,7 @@ impl SessionStore for RedisStore {
         );
         match self.shared.node.call(&request).await? {
             Value::Nil => Ok(Commit::Gone),
-            Value::Int(1) => Ok(Commit::Stored),
+            Value::Int(1 | 2) => Ok(Commit::Stored),
             Value::BulkString(reply) => {
                 let current = self.decode(record.id(), reply)?;
                 Ok(if current.lineage().contains(record.version()) {
@@ -179,7 +179,9 @@ impl SessionStore for RedisStore {
         );
         match self.shared.node.call(&request).await? {
             Value::Nil => Ok(Renewal::Gone),
-            Value::BulkString(version) => version_from(&version)
+            Value::BulkString(reply) => reply
+                .split_last()
+                .and_then(|(_, version)| version_from(version))
                 .map(Renewal::Renewed)
                 .ok_or_else(unexpected_reply),
             _ => Err(unexpected_reply()),

@@ -1,9 +1,10 @@
 //! What others change, as Redis tells it: `CLIENT TRACKING` on the connection that all calls share.
 //!
-//! In the default mode a connection hears of the keys that it has read, and with `NOLOOP` not of its
-//! own writes. What it writes itself it no longer tracks, so each script reads its key afterwards.
-//! Redis puts a push into the stream when the change is made, so the answer to a `PING` that is sent
-//! later comes behind it; the driver hands both on in that order.
+//! In the default mode a connection hears of the keys that it has read, whoever changes them and for
+//! whatever reason they go. What it changes itself it no longer tracks, so each script reads its key
+//! afterwards; which pushes are its own, [`OwnWrites`] tells. Redis puts a push into the stream when the
+//! change is made, so the answer to a `PING` that is sent later comes behind it; the driver hands both
+//! on in that order.
 
 use std::{
     fmt,
@@ -15,10 +16,16 @@ use std::{
     },
 };
 
+use parking_lot::Mutex;
 use redis::{ErrorKind, PushInfo, PushKind, Value, aio::MultiplexedConnection};
 use tenure_core::{Feed, FeedListener, SessionId, StoreError, StoreErrorKind};
 
-use crate::{error::unconnected, node::Node};
+use crate::{
+    error::unconnected,
+    node::Node,
+    own_writes::{Outcome, OwnWrites, Report},
+    script::Request,
+};
 
 /// A listener, and what it takes to tell it of sessions instead of keys.
 #[derive(Clone, Debug)]
@@ -38,6 +45,38 @@ impl Tracking {
         }
     }
 
+    /// The accounts of a connection that is about to be made.
+    pub(crate) fn part(&self) -> Part {
+        Part {
+            tracking: self.clone(),
+            own: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn feed(&self, node: Arc<Node>) -> RedisFeed {
+        let is_on = Arc::clone(&self.is_on);
+        RedisFeed { node, is_on }
+    }
+
+    fn session(&self, key: &[u8]) -> Option<SessionId> {
+        let key = str::from_utf8(key).ok()?;
+        let id = key.strip_prefix(&*self.prefix)?.strip_prefix(':')?;
+        let id = uuid::Uuid::try_parse(id).ok()?;
+        Some(SessionId::from_bytes(id.into_bytes()))
+    }
+}
+
+/// What one connection tells: it can be lost, and proven, by itself. Nothing carries over to the next one.
+///
+/// The listener is told under the lock of the accounts, so that no proof can slip in between a decision
+/// to report and the report.
+pub(crate) struct Part {
+    tracking: Tracking,
+    /// `None` before tracking has begun, when it has ended, and where the server does not allow it.
+    own: Mutex<Option<OwnWrites>>,
+}
+
+impl Part {
     /// Begins on a new connection. Tracking ends with its connection, without a word, so whatever
     /// was read on an earlier one counts as lost.
     ///
@@ -47,7 +86,8 @@ impl Tracking {
         connection: &mut MultiplexedConnection,
     ) -> Result<(), StoreError> {
         let mut command = redis::cmd("CLIENT");
-        command.arg("TRACKING").arg("ON").arg("NOLOOP");
+        // Not `NOLOOP`: see `OwnWrites`.
+        command.arg("TRACKING").arg("ON");
         let is_on = match command.exec_async(connection).await {
             Ok(()) => true,
             Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
@@ -59,38 +99,107 @@ impl Tracking {
             }
             Err(error) => return Err(unconnected(error)),
         };
-        self.is_on.store(is_on, Ordering::Relaxed);
-        self.listener.lost();
+        let mut own = self.own.lock();
+        *own = is_on.then(OwnWrites::default);
+        self.tracking.is_on.store(is_on, Ordering::Relaxed);
+        self.tracking.listener.lost();
         Ok(())
-    }
-
-    pub(crate) fn feed(&self, node: Arc<Node>) -> RedisFeed {
-        let is_on = Arc::clone(&self.is_on);
-        RedisFeed { node, is_on }
     }
 
     /// Called by the driver where it parses a push.
     pub(crate) fn receive(&self, push: &PushInfo) {
         match (&push.kind, push.data.first()) {
-            (PushKind::Disconnection, _) => self.listener.lost(),
             (PushKind::Invalidate, Some(Value::Array(keys))) => {
-                let ids = keys.iter().filter_map(|key| self.session(key));
-                ids.for_each(|id| self.listener.changed(id));
+                let mut own = self.own.lock();
+                for key in keys {
+                    let Value::BulkString(key) = key else {
+                        continue;
+                    };
+                    let Some(id) = self.tracking.session(key) else {
+                        continue;
+                    };
+                    let report = own.as_mut().map_or(Report::Changed, |own| own.pushed(id));
+                    self.report(id, report);
+                }
             }
             // All keys at once: FLUSHALL, FLUSHDB.
-            (PushKind::Invalidate, _) => self.listener.lost(),
+            (PushKind::Invalidate, _) => self.tracking.listener.lost(),
             _ => {}
         }
     }
 
-    fn session(&self, key: &Value) -> Option<SessionId> {
-        let Value::BulkString(key) = key else {
-            return None;
+    /// Called when the connection has ended, in whatever way.
+    pub(crate) fn end(&self) {
+        let mut own = self.own.lock();
+        if own.take().is_some() {
+            self.tracking.listener.lost();
+        }
+    }
+
+    /// Begins a call on the connection.
+    pub(crate) fn watch<'a>(&'a self, request: &'a Request) -> Watch<'a> {
+        let mut own = self.own.lock();
+        let written = match own.as_mut() {
+            Some(own) if request.is_proof() => {
+                own.ask_for_proof();
+                None
+            }
+            Some(own) => {
+                let id = request
+                    .written_key()
+                    .and_then(|key| self.tracking.session(key));
+                id.inspect(|id| own.begin(*id))
+            }
+            None => None,
         };
-        let key = str::from_utf8(key).ok()?;
-        let id = key.strip_prefix(&*self.prefix)?.strip_prefix(':')?;
-        let id = uuid::Uuid::try_parse(id).ok()?;
-        Some(SessionId::from_bytes(id.into_bytes()))
+        Watch {
+            part: self,
+            request,
+            written,
+            outcome: Outcome::NotKnownToHaveWritten,
+        }
+    }
+
+    fn prove(&self) {
+        if let Some(own) = self.own.lock().as_mut() {
+            own.prove(|id| self.report(id, Report::Changed));
+        }
+    }
+
+    fn report(&self, id: SessionId, report: Report) {
+        if report == Report::Changed {
+            self.tracking.listener.changed(id);
+        }
+    }
+}
+
+/// A call under way. Dropping it ends the call: what it has done is unknown unless it was answered.
+#[must_use = "a call ends when its watch is dropped"]
+pub(crate) struct Watch<'a> {
+    part: &'a Part,
+    request: &'a Request,
+    /// The session whose account it is in.
+    written: Option<SessionId>,
+    outcome: Outcome,
+}
+
+impl Watch<'_> {
+    pub(crate) fn answered(mut self, reply: &Value) {
+        if self.request.is_proof() {
+            self.part.prove();
+        } else if self.request.has_written(reply) {
+            self.outcome = Outcome::Wrote;
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let Some(id) = self.written else { return };
+        if let Some(own) = self.part.own.lock().as_mut() {
+            let report = own.end(id, self.outcome);
+            self.part.report(id, report);
+        }
     }
 }
 
@@ -103,7 +212,7 @@ pub(crate) struct RedisFeed {
 impl Feed for RedisFeed {
     fn prove(&self) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>> {
         Box::pin(async {
-            self.node.ping().await?;
+            self.node.prove().await?;
             if !self.is_on.load(Ordering::Relaxed) {
                 let refused = "the server does not let this client track keys";
                 return Err(StoreError::with_source(StoreErrorKind::Refused, refused));
@@ -121,9 +230,8 @@ impl fmt::Debug for RedisFeed {
 
 #[cfg(test)]
 mod tests {
-    use parking_lot::Mutex;
-
     use super::*;
+    use crate::script;
 
     #[derive(Debug, Default)]
     struct Heard(Mutex<Vec<Option<SessionId>>>);
@@ -141,7 +249,7 @@ mod tests {
     #[test]
     fn a_push_names_sessions_by_their_keys_and_others_are_ignored() {
         let heard = Arc::new(Heard::default());
-        let tracking = Tracking::new(Arc::clone(&heard) as _, "shop".into());
+        let part = Tracking::new(Arc::clone(&heard) as _, "shop".into()).part();
         let id = SessionId::from_bytes([7; 16]);
         let ours = format!("shop:{}", id.as_uuid());
         let keys = [
@@ -154,14 +262,43 @@ mod tests {
         let keys = keys
             .iter()
             .map(|key| Value::BulkString(key.as_bytes().to_vec()));
-        let push = |kind, data| tracking.receive(&PushInfo { kind, data });
+        let push = |kind, data| part.receive(&PushInfo { kind, data });
 
         push(PushKind::Invalidate, vec![Value::Array(keys.collect())]);
         assert_eq!(*heard.0.lock(), [Some(id)]);
         push(PushKind::Invalidate, vec![Value::Nil]);
-        push(PushKind::Disconnection, vec![]);
-        assert_eq!(*heard.0.lock(), [Some(id), None, None]);
+        assert_eq!(*heard.0.lock(), [Some(id), None]);
         push(PushKind::Message, vec![Value::Nil]);
-        assert_eq!(heard.0.lock().len(), 3);
+        assert_eq!(heard.0.lock().len(), 2);
+    }
+
+    #[test]
+    fn what_a_connection_owes_is_not_waited_for_on_the_next_one() {
+        let heard = Arc::new(Heard::default());
+        let tracking = Tracking::new(Arc::clone(&heard) as _, "shop".into());
+        let id = SessionId::from_bytes([7; 16]);
+        let key = format!("shop:{}", id.as_uuid());
+        let creation = Request::script(&script::CREATE, &key, &[]);
+        let begun = || {
+            let part = tracking.part();
+            *part.own.lock() = Some(OwnWrites::default());
+            part
+        };
+        let push = PushInfo {
+            kind: PushKind::Invalidate,
+            data: vec![Value::Array(vec![Value::BulkString(key.into())])],
+        };
+        let (old, new) = (begun(), begun());
+        // Its push is lost with the connection.
+        old.watch(&creation).answered(&Value::Int(1));
+        let slow = old.watch(&creation);
+        old.end();
+        assert_eq!(*heard.0.lock(), [None]);
+        slow.answered(&Value::Int(1));
+        new.receive(&push);
+        assert_eq!(*heard.0.lock(), [None, Some(id)]);
+        new.watch(&creation).answered(&Value::Int(1));
+        new.receive(&push);
+        assert_eq!(heard.0.lock().len(), 2, "its own");
     }
 }

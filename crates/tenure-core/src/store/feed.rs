@@ -10,8 +10,10 @@ use crate::SessionId;
 /// # What a store promises
 ///
 /// - **Changes.** Whatever a handle with a feed has returned from a load or a write, a later change
-///   of that session by anybody else is reported. Changes that the handle makes itself need not be
-///   reported: its cache sees them pass.
+///   of that session by anybody else is reported, and so is that the storage has stopped watching it.
+///   Changes that the handle makes itself are left out, since its cache sees them pass. A store whose
+///   server reports those as well must know them by something that holds whatever becomes of the calls;
+///   in doubt it reports: a report too many costs a load.
 /// - **Loss.** If changes may go unreported, [`lost`](Self::lost) is called before the handle sends
 ///   anything on which later reports depend.
 /// - **Proof.** When [`Feed::prove`] has returned, every change that was made before it was called

@@ -1,6 +1,11 @@
 //! What the feed proves, and what follows when it falls silent.
 
-use tokio::time::sleep;
+use std::{sync::mpsc, thread};
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::sleep,
+};
 
 use crate::support::{MILLISECOND, STALENESS, World};
 
@@ -71,24 +76,50 @@ async fn a_loss_of_the_feed_empties_the_cache() {
     node.finds(&old, &new).await;
 }
 
+/// As under actix, where each worker has a runtime of its own.
+#[test]
+fn a_runtime_that_blocks_after_the_first_load_does_not_stop_the_proofs() {
+    let world = World::new();
+    let home = runtime();
+    let node = home.block_on(async { world.node() });
+    let record = home.block_on(world.stored());
+    thread::scope(|scope| {
+        let (node, record) = (&node, &record);
+        let (is_blocked, blocked) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        scope.spawn(move || {
+            runtime().block_on(async {
+                node.finds(record, record).await;
+                is_blocked.send(()).unwrap();
+                released.recv().unwrap();
+            });
+        });
+        // Not within the runtime, whose paused clock would run ahead meanwhile.
+        blocked.recv().unwrap();
+        home.block_on(async {
+            for _ in 0..10 {
+                sleep(STALENESS).await;
+                node.finds(record, record).await;
+            }
+        });
+        release.send(()).unwrap();
+    });
+    assert_eq!(node.loads(), 1);
+}
+
 /// As with servers that are tested or reloaded: the runtime on which the cache was first used ends,
 /// and the cache is used on another one.
 #[test]
 fn a_cache_outlives_the_runtime_on_which_it_began() {
     let world = World::new();
-    let node = world.node();
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap()
-    };
-    let record = runtime().block_on(async {
+    let first = runtime();
+    let node = first.block_on(async { world.node() });
+    let record = first.block_on(async {
         let record = world.stored().await;
         node.finds(&record, &record).await;
         record
     });
+    drop(first);
     runtime().block_on(async {
         for _ in 0..10 {
             sleep(STALENESS).await;
@@ -97,4 +128,12 @@ fn a_cache_outlives_the_runtime_on_which_it_began() {
         // One to find that nothing is proven any more; it starts the pulse again.
         assert!(node.loads() <= 2, "{} loads", node.loads());
     });
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenure_core::{Clock, Freshness, Load, MemoryStore, SessionStore, SystemClock};
+use tenure_core::{Clock, Freshness, Load, MemoryStore, SessionStore, StoreErrorKind, SystemClock};
 use tenure_near_cache::NearCache;
 use tenure_testing::{Moment, SpyStore, Verb, records};
 use tokio::task::yield_now;
@@ -116,7 +116,13 @@ async fn a_strict_cache_asks_for_everything() {
     for loads in 1..10 {
         node.finds(&record, &record).await;
         assert_eq!(node.loads(), loads);
+        tokio::time::sleep(STALENESS).await;
     }
+    let age = node.cache.metrics().proof_age;
+    assert_eq!(
+        age, None,
+        "the feed was asked for proof, which is of no use"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,6 +201,46 @@ async fn a_load_that_left_too_long_ago_is_not_shared() {
     gate.open();
     assert_eq!(first.await.unwrap(), second.await.unwrap());
     assert_eq!(node.cache.metrics().shared_loads, 0);
+}
+
+/// Who came in the middle of a load has waited less than its deadline, and would be answered with 503 for
+/// somebody else's time-out. They ask once more, together.
+#[tokio::test(start_paused = true)]
+async fn who_joins_a_load_does_not_share_its_time_out() {
+    let world = World::new();
+    let (node, record) = (world.node(), world.stored().await);
+    // A write keeps the session's calls alive beyond the load that fails.
+    let writes = node.gates().hold(Verb::Commit, Moment::BeforeCall);
+    let next = records::successor(&record);
+    let committing = node.committing(&record, &next);
+    writes.arrivals(1).await;
+    let gate = node.gates().hold(Verb::Load, Moment::BeforeCall);
+    let timed_out = StoreErrorKind::TimedOut;
+    node.faults()
+        .fail_next(1, Verb::Load, Moment::AfterCall, timed_out);
+    let first = tokio::spawn({
+        let (cache, id) = (node.cache.clone(), record.id());
+        let floor = Freshness::AtLeast(record.version());
+        async move { cache.load(id, floor).await }
+    });
+    gate.arrivals(1).await;
+    let readers: Vec<_> = (0..50).map(|_| node.loading(&record)).collect();
+    while node.cache.metrics().shared_loads < 50 {
+        yield_now().await;
+    }
+    gate.admit_one();
+    assert_eq!(first.await.unwrap().unwrap_err().kind(), timed_out);
+    gate.arrivals(2).await;
+    while node.cache.metrics().shared_loads < 50 + 49 {
+        yield_now().await;
+    }
+    gate.open();
+    for reader in readers {
+        assert_eq!(reader.await.unwrap(), found(&record));
+    }
+    assert_eq!(node.loads(), 2);
+    writes.open();
+    assert!(committing.await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

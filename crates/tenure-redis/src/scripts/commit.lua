@@ -6,9 +6,9 @@
 -- ARGV[3]  the present, 8 bytes: milliseconds since the Unix epoch
 -- ARGV[4]  time to live, milliseconds
 --
--- Returns 1 if the new record is stored, now or by an earlier attempt of this same commit; nil if the
--- session is gone; otherwise the record that is stored instead. Its lineage tells whether that one descends
--- from this commit.
+-- Returns 1 if the new record was written, 2 if it is stored by an earlier attempt of this same commit; nil if
+-- the session is gone; otherwise the record that is stored instead. Its lineage tells whether that one
+-- descends from this commit.
 
 local expected, record, now, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
@@ -27,7 +27,7 @@ local version = sub(head, VERSION, VERSION + 15)
 -- The counter and the newest tag lie side by side. Both count: after a failover, two histories can
 -- have reached the same counter.
 if version ~= expected then
-  return version == sub(record, VERSION, VERSION + 15) and 1 or call('GETRANGE', key, '0', '-1')
+  return version == sub(record, VERSION, VERSION + 15) and 2 or call('GETRANGE', key, '0', '-1')
 end
 
 call('SET', key, record, 'PX', ttl)

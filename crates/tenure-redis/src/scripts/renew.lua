@@ -6,7 +6,8 @@
 -- ARGV[2]  the new end, 8 bytes: milliseconds since the Unix epoch
 -- ARGV[3]  the present, in the same form
 --
--- Returns the stored version, 16 bytes, or nil if the session is gone.
+-- Returns the stored version and a byte that is 1 if the end was moved and 0 if it was as late before; nil if
+-- the session is gone.
 
 local id, lease_end, now = ARGV[1], ARGV[2], ARGV[3]
 
@@ -24,6 +25,7 @@ end
 if difference(lease_end, 1, head, ABSOLUTE_END) > 0 then
   lease_end = sub(head, ABSOLUTE_END, ABSOLUTE_END + 7)
 end
+local moved = '\0'
 if difference(lease_end, 1, head, LEASE_END) > 0 then
   -- The bounds are those of `ttl_millis` in store.rs.
   local ttl = math.max(5000, math.min(difference(lease_end, 1, now, 1), 4503599627370496))
@@ -38,5 +40,6 @@ if difference(lease_end, 1, head, LEASE_END) > 0 then
   call('SETRANGE', key, LEASE_END - 1, lease_end .. seen_at)
   -- See create.lua: keeps a tracking connection informed of this key.
   call('EXISTS', key)
+  moved = '\1'
 end
-return sub(head, VERSION, VERSION + 15)
+return sub(head, VERSION, VERSION + 15) .. moved

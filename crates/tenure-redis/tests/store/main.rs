@@ -11,7 +11,9 @@ mod connections;
 mod feed;
 mod memory;
 mod oracle;
+mod own_writes;
 mod replication;
+mod runtimes;
 mod silence;
 mod support;
 #[cfg(feature = "tls")]

@@ -64,12 +64,12 @@ async fn a_policy_that_evicts_sessions_is_warned_of_at_each_connection() {
     let server = RedisServer::start_with(&["--maxmemory-policy", "allkeys-lru"]);
     let (log, _guard) = capture();
     let store = RedisStore::connect(server.url()).await.unwrap();
-    live(&store).await;
-    live(&store).await;
+    let record = live(&store).await;
+    holds(&store, &record).await;
     assert_eq!(log.warnings_of("noeviction"), 1);
     kill_connections(&server);
-    live(&store).await;
-    live(&store).await;
+    holds(&store, &record).await;
+    holds(&store, &record).await;
     assert_eq!(log.warnings_of("noeviction"), 2);
 }
 

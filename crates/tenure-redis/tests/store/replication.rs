@@ -119,6 +119,8 @@ async fn confirming_connections_that_broke_are_made_anew() {
             .await
             .unwrap();
         assert!(kill_connections(&primary) > 0);
+        // A creation would be interrupted if it were the first to find out.
+        lacks(&store, &record).await;
     }
     let record = live(&store).await;
     primary.kill();
@@ -130,12 +132,12 @@ async fn confirming_connections_that_broke_are_made_anew() {
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
 }
 
-async fn confirming(primary: &RedisServer) -> RedisStore {
+pub(crate) async fn confirming(primary: &RedisServer) -> RedisStore {
     let builder = RedisStore::builder(primary.url()).min_replicas(1);
     builder.connect().await.unwrap()
 }
 
-async fn pair() -> (RedisServer, RedisServer) {
+pub(crate) async fn pair() -> (RedisServer, RedisServer) {
     let primary = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
     let replica = RedisServer::start();
     send(&replica, &format!("REPLICAOF 127.0.0.1 {}", primary.port()));

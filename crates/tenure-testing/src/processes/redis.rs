@@ -194,8 +194,9 @@ impl RedisServer {
 
     /// The commands that only the scripts of `tenure-redis` use. Redis counts those in a script besides
     /// the script itself; the store's clients send others, so that what was *sent* can be told apart.
-    pub const INSIDE_SCRIPTS: [&str; 6] =
-        ["set", "getrange", "setrange", "pexpire", "exists", "strlen"];
+    pub const INSIDE_SCRIPTS: [&str; 7] = [
+        "set", "getrange", "setrange", "pexpire", "exists", "strlen", "del",
+    ];
 
     /// Begins the counts of [`command_stats`](Self::command_stats) anew.
     pub fn reset_command_stats(&self) {
