@@ -166,6 +166,22 @@ fn a_lost_reply_can_be_chosen_by_what_the_request_contains() {
 }
 
 #[test]
+fn a_loss_can_change_the_traffic_before_anything_is_sent_again() {
+    let (server, proxy) = proxied();
+    let mut client = Client::connect(proxy.address());
+    proxy.lose_reply_and_set("INCR", Traffic::BlackHoleRequests);
+    client.send("INCR n\r\n");
+    // The reply is lost, and that it is can be seen: only requests are held back.
+    assert_eq!(client.receive().unwrap(), "");
+    let mut client = Client::connect(proxy.address());
+    client.send("INCR n\r\n");
+    assert!(client.is_silent());
+    assert_eq!(server.command(&["GET", "n"]), "1");
+    proxy.set(Traffic::Pass);
+    assert_eq!(client.receive().unwrap(), ":2\r\n");
+}
+
+#[test]
 fn a_delayed_request_arrives_after_its_sender_has_given_it_up() {
     let (server, proxy) = proxied();
     let mut client = Client::connect(proxy.address());

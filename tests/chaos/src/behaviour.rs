@@ -16,6 +16,8 @@ pub(crate) enum Temper {
     Restless,
     /// A little of everything.
     Ordinary,
+    /// Seldom does anything, so that what is cached of it grows old.
+    Quiet,
 }
 
 /// One request, and when it is sent.
@@ -46,10 +48,11 @@ pub(crate) struct Behaviour {
 impl Temper {
     /// The visitors of a round, in turn.
     pub(crate) const fn of(jar: usize) -> Self {
-        match jar % 7 {
+        match jar % 9 {
             0 => Self::Busy,
             1..=4 => Self::Restless,
-            _ => Self::Ordinary,
+            5 | 6 => Self::Ordinary,
+            _ => Self::Quiet,
         }
     }
 
@@ -57,6 +60,7 @@ impl Temper {
         match self {
             Self::Busy => 6,
             Self::Restless | Self::Ordinary => 2,
+            Self::Quiet => 1,
         }
     }
 }
@@ -80,6 +84,7 @@ impl Behaviour {
         let rest = match self.temper {
             Temper::Busy => chance.millis(0, 12),
             Temper::Restless | Temper::Ordinary => chance.millis(0, 60),
+            Temper::Quiet => chance.millis(200, 1200),
         };
         let pause = if chance.happens(300) {
             chance.millis(1, 60)
@@ -256,6 +261,13 @@ impl Temper {
                 (Choice::Boom, 10),
                 (Choice::Block, 2),
             ],
+            Self::Quiet => &[
+                (Choice::Incr, 300),
+                (Choice::IncrNow, 100),
+                (Choice::Set, 300),
+                (Choice::Login, 100),
+                (Choice::Logout, 150),
+            ],
         }
     }
 }
@@ -264,7 +276,7 @@ impl Temper {
 const STREAM: u64 = 1;
 
 /// How many of the newest cookies most thefts are about.
-const RECENT: usize = 6;
+const RECENT: usize = 24;
 
 #[cfg(test)]
 mod tests {
@@ -285,7 +297,7 @@ mod tests {
     #[test]
     fn every_route_that_changes_something_is_taken() {
         let mut seen = std::collections::BTreeSet::new();
-        for jar in 0..7 {
+        for jar in 0..9 {
             let mut tab = Behaviour::new(1, jar, 0, 3);
             for _ in 0..2000 {
                 let step = tab.next();
@@ -323,9 +335,9 @@ mod tests {
     fn a_thief_takes_any_cookie_and_the_newest_most_often() {
         let mut thief = Thief::new(1, 0, 3);
         assert_eq!(thief.cookie(1), 0);
-        let taken: Vec<_> = (0..2000).map(|_| thief.cookie(40)).collect();
+        let taken: Vec<_> = (0..2000).map(|_| thief.cookie(100)).collect();
         assert!(taken.iter().any(|cookie| *cookie < 10));
-        let recent = taken.iter().filter(|cookie| **cookie >= 34).count();
+        let recent = taken.iter().filter(|cookie| **cookie >= 76).count();
         assert!(recent > 1000, "{recent}");
     }
 }

@@ -31,10 +31,12 @@ pub(crate) enum Fault {
         node: usize,
         still_for: Duration,
     },
-    /// The server carries a write out, its reply is lost, and so are new connections for a while.
+    /// The server carries a write out and its reply is lost; for a while, what is sent again is
+    /// refused or held back.
     LoseReply {
         node: usize,
-        shut_for: Duration,
+        then: Traffic,
+        lasts: Duration,
     },
     /// A write arrives after its sender has given it up.
     DelayRequest {
@@ -145,9 +147,25 @@ impl Lane {
             Self::Network(node) => {
                 let (short, long) = (chance.millis(0, 60), chance.millis(100, 900));
                 let delay = chance.millis(50, 1500);
-                let shut_for = if chance.happens(500) { short } else { long };
+                let lasts = if chance.happens(500) { short } else { long };
+                let (refuse, hold) = (Traffic::Refuse, Traffic::BlackHoleRequests);
                 chance.choose(&[
-                    (Fault::LoseReply { node, shut_for }, 8),
+                    (
+                        Fault::LoseReply {
+                            node,
+                            then: refuse,
+                            lasts,
+                        },
+                        3,
+                    ),
+                    (
+                        Fault::LoseReply {
+                            node,
+                            then: hold,
+                            lasts,
+                        },
+                        7,
+                    ),
                     (Fault::DelayRequest { node, delay }, 10),
                     (Fault::Cut { node }, 2),
                     (Fault::Partition { node, lasts: long }, 1),
@@ -182,19 +200,18 @@ impl Fault {
                 cluster.nodes[node].kill_and_restart(dead_for).await
             }
             Self::FreezeNode { node, still_for } => cluster.nodes[node].freeze(still_for).await,
-            Self::LoseReply { node, shut_for } => {
+            Self::LoseReply { node, then, lasts } => {
                 let proxy = &cluster.servers.proxies[node];
                 let before = proxy.losses();
-                proxy.lose_reply_to(WRITE);
+                proxy.lose_reply_and_set(WRITE, then);
                 for _ in 0..TRAP_STEPS {
                     if proxy.losses() > before {
+                        sleep(lasts).await;
                         break;
                     }
                     sleep(TRAP_STEP).await;
                 }
                 proxy.disarm();
-                proxy.set(Traffic::Refuse);
-                sleep(shut_for).await;
                 proxy.set(Traffic::Pass);
                 Ok(())
             }
@@ -272,6 +289,7 @@ impl Fault {
             | Self::HoldReplies { .. }
             | Self::FreezeStore { .. }
             | Self::SlowScript { .. } => Kind::Delay,
+            // Where requests are held back, what is answered is answered without delay.
             _ => Kind::Loss,
         }
     }
@@ -282,8 +300,8 @@ impl fmt::Display for Fault {
         match self {
             Self::KillNode { dead_for, .. } => write!(f, "killed, dead for {dead_for:?}"),
             Self::FreezeNode { .. } => f.write_str("frozen"),
-            Self::LoseReply { shut_for, .. } => {
-                write!(f, "a write's reply lost, no connections for {shut_for:?}")
+            Self::LoseReply { then, lasts, .. } => {
+                write!(f, "a write's reply lost, then {then:?} for {lasts:?}")
             }
             Self::DelayRequest { delay, .. } => write!(f, "a write arrives {delay:?} late"),
             Self::Cut { .. } => f.write_str("connections cut"),

@@ -241,8 +241,8 @@ fn key(seed: u64) -> String {
     (0..4).map(|_| format!("{:016x}", chance.next())).collect()
 }
 
-/// Two busy ones, eight restless ones and four ordinary ones.
-const JARS: usize = 14;
+/// Two busy ones, eight restless ones, four ordinary ones and four quiet ones.
+const JARS: usize = 18;
 
 /// Short, so that a round has many of it.
 const MAX_STALENESS: Duration = Duration::from_secs(1);

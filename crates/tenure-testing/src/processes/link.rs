@@ -105,8 +105,8 @@ pub(super) enum Sought {
 /// What becomes of a request that was trapped, and of its connection.
 #[derive(Clone, Copy)]
 pub(super) enum Fate {
-    /// The server gets it; the client gets nothing more.
-    LoseReply,
+    /// The server gets it; the client gets nothing more. From then on, traffic is treated like this.
+    LoseReply(Option<Traffic>),
     /// The client's side is closed at once; the server gets the request so much later.
     Delay(Duration),
 }
@@ -214,6 +214,9 @@ impl Control {
             return (request.len(), None);
         };
         state.trap = None;
+        if let Fate::LoseReply(Some(traffic)) = fate {
+            state.traffic = traffic;
+        }
         if let Some(link) = state.entry(key) {
             link.mute = true;
             link.late = matches!(fate, Fate::Delay(_));
@@ -284,7 +287,7 @@ fn pass_requests(ends: &Ends, control: &Control, key: u64) -> io::Result<()> {
         }
         waiting.extend_from_slice(&chunk[..length]);
         while let Some(length) = request_len(&waiting) {
-            control.wait(key, |traffic| traffic == Traffic::BlackHole)?;
+            control.wait(key, holds_requests)?;
             let (passed, fate) = control.spring(key, &waiting[..length]);
             if let Some(Fate::Delay(delay)) = fate {
                 // An error says that the client has closed it already.
@@ -300,7 +303,7 @@ fn pass_requests(ends: &Ends, control: &Control, key: u64) -> io::Result<()> {
             waiting.drain(..length);
         }
     }
-    control.wait(key, |traffic| traffic == Traffic::BlackHole)?;
+    control.wait(key, holds_requests)?;
     (&ends.server).write_all(&waiting)?;
     ends.server.shutdown(Shutdown::Write)
 }
@@ -319,6 +322,10 @@ fn pass_replies(ends: &Ends, control: &Control, key: u64) -> io::Result<()> {
             (&ends.client).write_all(&chunk[..length])?;
         }
     }
+}
+
+const fn holds_requests(traffic: Traffic) -> bool {
+    matches!(traffic, Traffic::BlackHole | Traffic::BlackHoleRequests)
 }
 
 /// As [`resp::request_len`], but gives up on what grows too large to be a request.

@@ -86,14 +86,21 @@ impl FaultProxy {
     /// If `requests` is 0.
     pub fn lose_reply(&self, requests: usize) {
         assert!(requests > 0, "the reply to no request cannot be lost");
-        self.prepare(Sought::Nth(requests), Fate::LoseReply);
+        self.prepare(Sought::Nth(requests), Fate::LoseReply(None));
     }
 
     /// As [`lose_reply`](Self::lose_reply), with the next request that contains these bytes: a
     /// command's name, say, or a key. On a connection that carries heartbeats, counting does not do.
     pub fn lose_reply_to(&self, needle: impl AsRef<[u8]>) {
         let request = Sought::Containing(needle.as_ref().to_vec());
-        self.prepare(request, Fate::LoseReply);
+        self.prepare(request, Fate::LoseReply(None));
+    }
+
+    /// As [`lose_reply_to`](Self::lose_reply_to), and as [`set`](Self::set) at the very moment at which
+    /// it strikes: before the client can send the request again.
+    pub fn lose_reply_and_set(&self, needle: impl AsRef<[u8]>, traffic: Traffic) {
+        let request = Sought::Containing(needle.as_ref().to_vec());
+        self.prepare(request, Fate::LoseReply(Some(traffic)));
     }
 
     /// Holds the next request that contains these bytes back and closes its client's connection at
@@ -111,7 +118,7 @@ impl FaultProxy {
     /// Passes that many more bytes of requests on and then closes the connection, most likely in the
     /// middle of a request, which the server then never sees whole.
     pub fn cut_after_bytes(&self, bytes: usize) {
-        self.prepare(Sought::AtByte(bytes), Fate::LoseReply);
+        self.prepare(Sought::AtByte(bytes), Fate::LoseReply(None));
     }
 
     /// Takes back what is prepared and has not struck.
@@ -169,6 +176,8 @@ pub enum Traffic {
     BlackHole,
     /// Holds back what the server sends; requests arrive and are carried out.
     BlackHoleReplies,
+    /// Holds back what clients send; what the server has answered arrives.
+    BlackHoleRequests,
     /// Closes new connections as soon as they are made. Open ones go on: see [`FaultProxy::cut`].
     Refuse,
 }

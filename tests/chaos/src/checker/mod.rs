@@ -9,6 +9,9 @@ mod standing;
 mod story;
 mod values;
 
+#[cfg(test)]
+mod examples;
+
 use std::{collections::HashMap, fmt, time::Duration};
 
 use self::story::Story;
