@@ -58,7 +58,7 @@ impl Temper {
 
     pub(crate) const fn tabs(self) -> usize {
         match self {
-            Self::Busy => 6,
+            Self::Busy => 5,
             Self::Restless | Self::Ordinary => 2,
             Self::Quiet => 1,
         }
@@ -82,8 +82,9 @@ impl Behaviour {
         let route = self.route();
         let chance = &mut self.chance;
         let rest = match self.temper {
-            Temper::Busy => chance.millis(0, 12),
-            Temper::Restless | Temper::Ordinary => chance.millis(0, 60),
+            Temper::Busy => chance.millis(0, 16),
+            Temper::Restless => chance.millis(0, 40),
+            Temper::Ordinary => chance.millis(0, 60),
             Temper::Quiet => chance.millis(200, 1200),
         };
         let pause = if chance.happens(300) {

@@ -78,7 +78,8 @@ async fn spawn(
     let mut child = Command::new(program)
         .args(["node", "--listen", &listen.to_string()])
         .args(arguments)
-        // Refusals and faults are what a round is made of. What a node prints all the same is a panic.
+        // Refusals and faults are what a round is made of. What a node prints all the same is a panic;
+        // one that is restarted while its store is out of reach says so as well, and is started again.
         .env("RUST_LOG", "off")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
