@@ -1,6 +1,6 @@
 //! Which cookie opens a session, and which no longer does.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Rule, Violation,
@@ -82,8 +82,8 @@ fn end_of<'a>(story: &Story<'a>) -> Option<(usize, &'a Operation)> {
 
 /// An answer that comes after a login's does not bring the cookie back that the login replaced.
 ///
-/// An answer that had left its node before cannot be called back: where anything known held it up,
-/// nothing is said.
+/// An answer that had left its node before cannot be called back, so whatever is known to have held it
+/// up is taken off its lateness.
 fn late_cookies(story: &Story<'_>, violations: &mut Vec<Violation>) {
     for (at, operation) in story.acts() {
         let Some(token) = operation.received() else {
@@ -92,29 +92,38 @@ fn late_cookies(story: &Story<'_>, violations: &mut Vec<Violation>) {
         let Some(succession) = story.succession(token.secret) else {
             continue;
         };
-        let is_late = operation.returned > succession.returned + story.terms.patience;
-        if is_late && !was_held_up(story.history, operation) {
-            let login = &story.history.operations[succession.by];
-            let lateness = millis(operation, login);
-            let what = format!("{token} set {lateness} after it was replaced");
+        let late = operation.returned.saturating_sub(succession.returned);
+        let patience = story.terms.patience;
+        if late <= patience {
+            continue;
+        }
+        let excused = held_up(story.history, operation, succession.returned);
+        if late.saturating_sub(excused) > patience {
+            let what = format!("{token} set {} ms after it was replaced", late.as_millis());
             let because = vec![succession.by];
             violations.push(Violation::new(Rule::LateCookie, at, because, what));
         }
     }
 }
 
-fn was_held_up(history: &History, operation: &Operation) -> bool {
-    let overlaps = |from, until| from < operation.returned && until > operation.invoked;
-    let mut incidents = history.incidents.iter();
-    let mut operations = history.operations.iter();
-    incidents.any(|incident| {
+/// For how long the answer may have stood still from that time on.
+fn held_up(history: &History, operation: &Operation, from: Duration) -> Duration {
+    let within = |begin: Duration, end: Duration| {
+        let (begin, end) = (begin.max(from), end.min(operation.returned));
+        end.saturating_sub(begin)
+    };
+    let incidents = history.incidents.iter().filter(|incident| {
         let concerns = matches!(incident.place, Place::Everywhere)
             || incident.place == Place::Node(operation.node);
-        incident.kind == Kind::Delay && concerns && overlaps(incident.from, incident.until)
-    }) || operations.any(|other| {
-        let blocks = other.route == Route::Block && other.node == operation.node;
-        blocks && overlaps(other.invoked, other.returned + other.pause)
-    })
+        incident.kind == Kind::Delay && concerns
+    });
+    let blocks = history
+        .operations
+        .iter()
+        .filter(|other| other.route == Route::Block && other.node == operation.node);
+    let delays = incidents.map(|incident| within(incident.from, incident.until));
+    let blocked = blocks.map(|other| within(other.invoked, other.returned + other.pause));
+    delays.chain(blocked).sum()
 }
 
 /// The last that found the session open before, and whoever tried to end it.
