@@ -85,7 +85,7 @@ impl Behaviour {
             Temper::Busy => chance.millis(0, 16),
             Temper::Restless => chance.millis(0, 40),
             Temper::Ordinary => chance.millis(0, 60),
-            Temper::Quiet => chance.millis(200, 1200),
+            Temper::Quiet => chance.millis(100, 1500),
         };
         let pause = if chance.happens(300) {
             chance.millis(1, 60)
