@@ -126,6 +126,8 @@ impl Lane {
     fn draw(self, chance: &mut Chance, cluster: &Cluster) -> (Duration, Option<Fault>) {
         let gap = match self {
             Self::Processes => chance.millis(300, 2500),
+            // A connection that is lost empties a near cache: now and then one has to grow old.
+            Self::Network(_) if chance.happens(CALM) => chance.millis(1500, 4000),
             Self::Network(_) => chance.millis(30, 500),
             Self::Store => chance.millis(100, 900),
         };
@@ -345,6 +347,9 @@ const SLOW_SCRIPT: &str = "local n = 0 for i = 1, ARGV[1] do n = n + i end retur
 
 /// The server's default.
 const ALL_KEYS: u32 = 1_000_000;
+
+/// How often, of a thousand times, nothing happens to a connection for some seconds.
+const CALM: u64 = 150;
 
 /// How long a trap waits for something to close on.
 const TRAP_STEP: Duration = Duration::from_millis(2);
