@@ -5,7 +5,7 @@ use tenure_testing::{FaultProxy, RedisServer};
 
 /// Where the nodes of a round keep their sessions.
 ///
-/// A kind that comes later joins here: a line in [`StoreKind::start`], and which faults it is for.
+/// A kind that comes later joins here: a line in each of the methods below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
 pub enum StoreKind {
