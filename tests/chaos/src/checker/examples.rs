@@ -405,6 +405,26 @@ fn a_logout_with_a_replaced_secret_does_not_excuse_that_the_session_is_gone() {
 }
 
 #[test]
+fn a_logout_that_meets_a_rotation_may_end_the_session_and_one_that_follows_it_may_not() {
+    let rotated = ask(Route::Rotate, 100, 110).with(cookie(1, 1));
+    let rotated = rotated.setting("rotated", cookie(2, 2));
+    let logout = |from| Operation {
+        invoked: Duration::from_millis(from),
+        ..logged_out()
+    };
+    let read = ask(Route::Version, 220, 225).with(cookie(2, 2));
+    let read = read.answered(200, "0");
+    let found = |from| {
+        rules(
+            UNCACHED,
+            [begun(), rotated.clone(), logout(from), read.clone()],
+        )
+    };
+    assert_eq!(found(105), []);
+    assert_eq!(found(115), [Rule::Vanished]);
+}
+
+#[test]
 fn a_value_that_was_set_and_a_count_that_was_reached_are_not_empty() {
     let read = |route, printed: &str| {
         let read = ask(route, 5000, 5005).with(cookie(1, 1));

@@ -26,6 +26,7 @@ pub(super) struct Story<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Succession {
     pub(super) next: Secret,
+    is_login: bool,
     pub(super) by: usize,
     pub(super) returned: Duration,
 }
@@ -75,6 +76,7 @@ impl<'a> Story<'a> {
             if is_succession {
                 let succession = Succession {
                     next: received.secret,
+                    is_login: matches!(operation.route, Route::Login { .. }),
                     by,
                     returned: operation.returned,
                 };
@@ -112,18 +114,17 @@ impl<'a> Story<'a> {
         self.successions.get(&secret).copied()
     }
 
-    /// Whether one secret was replaced by the other, directly or through others.
-    fn precedes(&self, early: Secret, late: Secret) -> bool {
+    /// Those that led from one secret to the other, if that is how the one became the other.
+    fn successions(&self, early: Secret, late: Secret) -> Option<Vec<Succession>> {
+        let mut successions: Vec<Succession> = Vec::new();
         let mut secret = early;
         // Bounded, since a history with a circle is one that must be reported and not hang.
-        for _ in 0..self.successions.len() {
-            match self.succession(secret) {
-                Some(succession) if succession.next == late => return true,
-                Some(succession) => secret = succession.next,
-                None => return false,
-            }
+        while secret != late && successions.len() < self.successions.len() {
+            let succession = self.succession(secret)?;
+            secret = succession.next;
+            successions.push(succession);
         }
-        false
+        (secret == late).then_some(successions)
     }
 
     /// Whether the secret may have been replaced by a request that began before that time.
@@ -157,10 +158,22 @@ impl<'a> Story<'a> {
             operation.route == Route::Logout
                 && operation.invoked < before
                 && operation.effect() != Effect::Refused
-                // A logout is worth nothing once its secret is replaced. If it had been before that,
-                // there would have been nothing to replace.
-                && !self.precedes(presented, secret)
+                && !self.is_worthless(operation, presented, secret)
         })
+    }
+
+    /// Whether a logout with one secret could not end the session that has the other.
+    ///
+    /// If it had been before the secret was replaced, there would have been nothing to replace. After a
+    /// login it is worth nothing; after a rotation alone, one that was under way still ends the session.
+    fn is_worthless(&self, logout: &Operation, presented: Secret, secret: Secret) -> bool {
+        let Some(successions) = self.successions(presented, secret) else {
+            return false;
+        };
+        let came_late = successions
+            .first()
+            .is_some_and(|first| logout.invoked > first.returned + self.terms.staleness);
+        came_late || successions.iter().any(|succession| succession.is_login)
     }
 
     fn may_have_expired(&self, operation: &Operation) -> bool {
