@@ -133,6 +133,16 @@ pub(crate) enum Kind {
     Loss,
     /// Something stood still: answers may arrive long after they were true.
     Delay,
+    /// As a delay, but by nobody's intent: the machine had other things to do.
+    Busy,
+}
+
+impl Incident {
+    /// Whether it may have held up an answer of that node.
+    pub(crate) fn delays(&self, node: usize) -> bool {
+        let concerns = self.place == Place::Everywhere || self.place == Place::Node(node);
+        concerns && matches!(self.kind, Kind::Delay | Kind::Busy)
+    }
 }
 
 impl Operation {

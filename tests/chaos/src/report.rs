@@ -47,8 +47,12 @@ impl Report {
     /// How many things went wrong on purpose.
     #[must_use]
     pub fn faults(&self) -> usize {
+        self.history.incidents.len() - self.times_busy()
+    }
+
+    fn times_busy(&self) -> usize {
         let incidents = self.history.incidents.iter();
-        incidents.filter(|it| !it.what.contains("busy")).count()
+        incidents.filter(|it| it.kind == Kind::Busy).count()
     }
 
     fn share(&self, matches: impl Fn(&crate::history::Operation) -> bool) -> usize {
@@ -117,12 +121,7 @@ impl fmt::Display for Report {
                 self.excerpt(violation, f)?;
             }
         }
-        let busy = self
-            .history
-            .incidents
-            .iter()
-            .filter(|it| it.kind == Kind::Delay);
-        let busy = busy.filter(|it| it.what.contains("busy")).count();
+        let busy = self.times_busy();
         if busy > 0 {
             writeln!(
                 f,

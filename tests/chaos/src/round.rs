@@ -237,7 +237,7 @@ async fn watch_machine(scene: Arc<Scene>) {
                 until,
                 what: "the machine was busy".to_owned(),
                 place: Place::Everywhere,
-                kind: Kind::Delay,
+                kind: Kind::Busy,
             });
         }
     }

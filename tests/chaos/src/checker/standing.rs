@@ -7,7 +7,7 @@ use super::{
     story::{Shown, Story},
 };
 use crate::{
-    history::{Effect, History, Kind, Operation, Place, Route},
+    history::{Effect, History, Operation, Route},
     token::SessionName,
 };
 
@@ -112,11 +112,8 @@ fn held_up(history: &History, operation: &Operation, from: Duration) -> Duration
         let (begin, end) = (begin.max(from), end.min(operation.returned));
         end.saturating_sub(begin)
     };
-    let incidents = history.incidents.iter().filter(|incident| {
-        let concerns = matches!(incident.place, Place::Everywhere)
-            || incident.place == Place::Node(operation.node);
-        incident.kind == Kind::Delay && concerns
-    });
+    let incidents = history.incidents.iter();
+    let incidents = incidents.filter(|incident| incident.delays(operation.node));
     let blocks = history
         .operations
         .iter()
