@@ -166,6 +166,59 @@ fn a_lost_reply_can_be_chosen_by_what_the_request_contains() {
 }
 
 #[test]
+fn a_loss_can_change_the_traffic_before_anything_is_sent_again() {
+    let (server, proxy) = proxied();
+    let mut client = Client::connect(proxy.address());
+    proxy.lose_reply_and_set("INCR", Traffic::BlackHoleRequests);
+    client.send("INCR n\r\n");
+    // The reply is lost, and that it is can be seen: only requests are held back.
+    assert_eq!(client.receive().unwrap(), "");
+    let mut client = Client::connect(proxy.address());
+    client.send("INCR n\r\n");
+    assert!(client.is_silent());
+    assert_eq!(server.command(&["GET", "n"]), "1");
+    proxy.set(Traffic::Pass);
+    assert_eq!(client.receive().unwrap(), ":2\r\n");
+}
+
+#[test]
+fn a_delayed_request_arrives_after_its_sender_has_given_it_up() {
+    let (server, proxy) = proxied();
+    let mut client = Client::connect(proxy.address());
+    proxy.delay_request_to("APPEND", Duration::from_millis(300));
+    client.send("APPEND k late\r\n");
+    assert!(client.is_closed());
+    assert_eq!(server.call(&["GET", "k"]), Reply::Nil);
+    // Neither what is sent again nor the end of all connections has an influence on it.
+    let mut client = Client::connect(proxy.address());
+    client.send("APPEND k soon,\r\n");
+    assert_eq!(client.receive().unwrap(), ":5\r\n");
+    proxy.cut();
+    wait_until(|| proxy.losses() == 1);
+    assert_eq!(server.command(&["GET", "k"]), "soon,late");
+}
+
+#[test]
+fn a_trap_that_is_taken_back_does_not_strike() {
+    let (_server, proxy) = proxied();
+    proxy.lose_reply_to("PING");
+    proxy.disarm();
+    let mut client = Client::connect(proxy.address());
+    client.send("PING\r\n");
+    assert_eq!(client.receive().unwrap(), "+PONG\r\n");
+}
+
+#[test]
+fn a_proxy_that_is_dropped_does_not_wait_for_what_it_delays() {
+    let (_server, proxy) = proxied();
+    let mut client = Client::connect(proxy.address());
+    proxy.delay_request_to("PING", Duration::from_secs(3600));
+    client.send("PING\r\n");
+    assert!(client.is_closed());
+    drop(proxy);
+}
+
+#[test]
 fn a_connection_cut_in_the_middle_of_a_request_carries_nothing_out() {
     let (server, proxy) = proxied();
     let mut client = Client::connect(proxy.address());

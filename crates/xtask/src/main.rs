@@ -46,6 +46,7 @@ fn perform(task: &Task) -> Result<(), String> {
         Task::Test { arguments } => plan::test(&machine, arguments)?,
         Task::Ci { arguments } => plan::ci(&machine, arguments)?,
         Task::System { arguments } => plan::system(&machine, arguments)?,
+        Task::Chaos { arguments } => plan::chaos(&machine, arguments)?,
         Task::Bench { bench, arguments } => plan::bench(&machine, *bench, arguments)?,
         Task::Fuzz { seconds } => plan::fuzz(&machine, &machine::fuzz_targets()?, *seconds)?,
     };

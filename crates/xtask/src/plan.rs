@@ -96,6 +96,17 @@ pub(crate) fn system(machine: &Machine, arguments: &[String]) -> Result<Vec<Step
     ])
 }
 
+/// Random visitors and random faults.
+pub(crate) fn chaos(machine: &Machine, arguments: &[String]) -> Result<Vec<Step>, String> {
+    Ok(vec![
+        Step::new("redis-server", provision(machine, &[&REDIS])?),
+        Step::new(
+            "chaos",
+            vec![Invocation::new("cargo run --package tenure-chaos --").with(arguments)],
+        ),
+    ])
+}
+
 /// Measurements.
 pub(crate) fn bench(
     machine: &Machine,
@@ -229,6 +240,14 @@ mod tests {
         assert!(plan.ends_with("--package tenure-system-tests --test system browser"));
         assert!(!plan.contains("redis"));
         assert!(system(&Machine::default(), &[]).is_err());
+    }
+
+    #[test]
+    fn chaos_needs_redis_and_is_told_how_long() {
+        let machine = Machine::with(&["redis-server"]);
+        let plan = commands(&chaos(&machine, &["--seconds".to_owned(), "5".to_owned()]).unwrap());
+        assert!(plan.ends_with("cargo run --package tenure-chaos -- --seconds 5"));
+        assert!(chaos(&Machine::default(), &[]).is_err());
     }
 
     #[test]

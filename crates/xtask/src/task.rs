@@ -13,6 +13,9 @@ pub(crate) enum Task {
     System {
         arguments: Vec<String>,
     },
+    Chaos {
+        arguments: Vec<String>,
+    },
     Fuzz {
         seconds: u32,
     },
@@ -42,6 +45,7 @@ impl Task {
             ("test", _) => Ok(Self::Test { arguments }),
             ("ci", _) => Ok(Self::Ci { arguments }),
             ("system", _) => Ok(Self::System { arguments }),
+            ("chaos", _) => Ok(Self::Chaos { arguments }),
             ("fuzz", []) => Ok(Self::Fuzz {
                 seconds: FUZZ_SECONDS,
             }),
@@ -76,6 +80,9 @@ cargo xtask system [-- ARGUMENTS]
                                  what takes a real browser and a real nginx: installs chromium,
                                  chromedriver and nginx if they are missing, builds the quickstart and
                                  runs the tests of tests/system. `-- --no-capture` shows their steps
+cargo xtask chaos [-- ARGUMENTS] random visitors of several nodes while random things go wrong, and a
+                                 verdict: a minute on Redis, unless ARGUMENTS say otherwise, as in
+                                 `-- --seconds 3600 --seed 7 --near-cache`; `-- --help` tells them
 cargo xtask fuzz [SECONDS]       runs each fuzz target for that long (120 s)
 cargo xtask bench instructions [--accept]
                                  counts the instructions of the hot paths in valgrind, and fails if one
@@ -119,6 +126,14 @@ mod tests {
         let arguments = vec!["browser".to_owned()];
         let expected = Task::System { arguments };
         assert_eq!(parse("system -- browser").unwrap(), expected);
+    }
+
+    #[test]
+    fn chaos_is_told_its_time_with_and_without_the_separator() {
+        let arguments = vec!["--seconds".to_owned(), "5".to_owned()];
+        let expected = Task::Chaos { arguments };
+        assert_eq!(parse("chaos --seconds 5").unwrap(), expected);
+        assert_eq!(parse("chaos -- --seconds 5").unwrap(), expected);
     }
 
     #[test]

@@ -8,8 +8,10 @@ use tenure_core::{Key, Session, SessionError};
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     Read,
+    Refresh,
     Incr,
     IncrNow,
+    IncrTwice,
     IncrNaive,
     Set { key: String, value: String },
     Get { key: String },
@@ -44,8 +46,10 @@ impl Action {
         let mut segment = || segments.next().filter(|segment| !segment.is_empty());
         let action = match &*name {
             "read" => Self::Read,
+            "refresh" => Self::Refresh,
             "incr" => Self::Incr,
             "incr-now" => Self::IncrNow,
+            "incr-twice" => Self::IncrTwice,
             "incr-naive" => Self::IncrNaive,
             "set" => Self::Set {
                 key: segment()?,
@@ -81,6 +85,10 @@ impl Action {
         let fields = self.fields();
         let body = match self {
             Self::Read | Self::Public => count(session)?.to_string(),
+            Self::Refresh => {
+                session.refresh().await?;
+                count(session)?.to_string()
+            }
             Self::Incr | Self::Cookies | Self::Grpc { .. } => {
                 let count = increment(session)?;
                 sleep(pause).await;
@@ -89,6 +97,14 @@ impl Action {
             Self::IncrNow => {
                 increment(session)?;
                 sleep(pause).await;
+                session.commit().await?;
+                count(session)?.to_string()
+            }
+            Self::IncrTwice => {
+                increment(session)?;
+                session.commit().await?;
+                sleep(pause).await;
+                increment(session)?;
                 session.commit().await?;
                 count(session)?.to_string()
             }
@@ -194,6 +210,12 @@ impl Reply {
             body,
         }
     }
+}
+
+/// Keeps its thread busy, and with it whatever else is waiting for that thread.
+pub(crate) fn block(pause: Duration) -> &'static str {
+    std::thread::sleep(pause);
+    "blocked"
 }
 
 fn increment(session: &Session) -> Result<u64, SessionError> {

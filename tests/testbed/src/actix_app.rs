@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tenure_actix::{Session, SessionError, SessionMiddleware};
 use tokio::net::TcpListener;
 
-use crate::action::{Action, Reply};
+use crate::action::{self, Action, Reply};
 
 /// Serves until it is dropped: an actix server closes its listener and stops its workers then.
 pub(crate) fn serve(app: crate::App, listener: TcpListener) -> io::Result<Server> {
@@ -40,9 +40,12 @@ fn routes(app: &mut web::ServiceConfig) {
     app.route("/plain", get().to(|| ready("plain")))
         .route("/asset", get().to(|| ready(Reply::asset())))
         .route("/headers", get().to(headers))
+        .route("/block", get().to(block))
         .route("/read", fixed(Action::Read))
+        .route("/refresh", fixed(Action::Refresh))
         .route("/incr", fixed(Action::Incr))
         .route("/incr-now", fixed(Action::IncrNow))
+        .route("/incr-twice", fixed(Action::IncrTwice))
         .route("/incr-naive", fixed(Action::IncrNaive))
         .route("/keys", fixed(Action::Keys))
         .route("/logout", fixed(Action::Logout))
@@ -101,6 +104,10 @@ async fn fill(bytes: Path<usize>, pause: Query<Pause>, session: Session) -> Outc
 async fn grpc(code: Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
     let code = code.into_inner();
     perform(Action::Grpc { code }, pause, session).await
+}
+
+async fn block(pause: Query<Pause>) -> &'static str {
+    action::block(Duration::from_millis(pause.ms))
 }
 
 /// As actix' own logs print it: without cookies.

@@ -14,7 +14,7 @@ use tenure_axum::{Session, SessionError, SessionLayer};
 
 use crate::{
     App,
-    action::{Action, Reply},
+    action::{self, Action, Reply},
 };
 
 pub(crate) fn router(App { sessions, stats }: App) -> Router {
@@ -23,9 +23,12 @@ pub(crate) fn router(App { sessions, stats }: App) -> Router {
         .route("/plain", get(|| async { "plain" }))
         .route("/asset", get(|| async { Reply::asset() }))
         .route("/headers", get(headers))
+        .route("/block", get(block))
         .route("/read", fixed(Action::Read))
+        .route("/refresh", fixed(Action::Refresh))
         .route("/incr", fixed(Action::Incr))
         .route("/incr-now", fixed(Action::IncrNow))
+        .route("/incr-twice", fixed(Action::IncrTwice))
         .route("/incr-naive", fixed(Action::IncrNaive))
         .route("/keys", fixed(Action::Keys))
         .route("/logout", fixed(Action::Logout))
@@ -87,6 +90,10 @@ async fn fill(Path(bytes): Path<usize>, pause: Query<Pause>, session: Session) -
 
 async fn grpc(Path(code): Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
     perform(Action::Grpc { code }, pause, session).await
+}
+
+async fn block(Query(pause): Query<Pause>) -> &'static str {
+    action::block(Duration::from_millis(pause.ms))
 }
 
 async fn headers(fields: HeaderMap) -> String {

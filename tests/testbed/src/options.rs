@@ -1,7 +1,9 @@
-use std::{error::Error, net::SocketAddr, time::Duration};
+use std::{error::Error, ffi::OsString, net::SocketAddr, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use tenure_core::{CookieConfig, KeyRing, MemoryStore, SessionManager, SessionStore};
+use tenure_core::{
+    CookieConfig, KeyRing, Lifetimes, LifetimesError, MemoryStore, SessionManager, SessionStore,
+};
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
 use tokio::net::TcpListener;
@@ -11,6 +13,7 @@ use crate::{Adapter, App, serve};
 /// One app with the same routes on every adapter, for integration tests, benchmarks and black-box
 /// checks.
 #[derive(Debug, Parser)]
+#[command(after_help = include_str!("../routes.md"))]
 struct Options {
     /// What stands between the routes and the session manager.
     #[arg(long, value_enum)]
@@ -37,6 +40,13 @@ struct Options {
     /// How long the store may take, in milliseconds.
     #[arg(long, default_value_t = 1000)]
     deadline_ms: u64,
+    /// How long an ordinary session lives without activity, in milliseconds, 1000 or more. Without
+    /// it 30 minutes, or as long as it lives in all.
+    #[arg(long)]
+    idle_ms: Option<u64>,
+    /// How long an ordinary session lives in all, in milliseconds. Without it, 24 hours.
+    #[arg(long)]
+    absolute_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -51,11 +61,21 @@ enum StoreKind {
 ///
 /// Any error of the set-up, for `main` to report.
 pub async fn run() -> Result<(), Box<dyn Error>> {
+    run_with(std::env::args_os()).await
+}
+
+/// The same with another command line, whose first word is the program's name: for programs that are
+/// also a node.
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_with(words: impl IntoIterator<Item = OsString>) -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let options = Options::parse();
+    let options = Options::parse_from(words);
     let app = options.app().await?;
     let listener = TcpListener::bind(options.listen).await?;
     announce(listener.local_addr()?);
@@ -98,8 +118,16 @@ impl Options {
         let sessions = SessionManager::builder(store, keys)
             .cookie(cookie)
             .deadline(self.deadline())
+            .lifetimes(self.lifetimes()?)
             .build()?;
         Ok(sessions)
+    }
+
+    fn lifetimes(&self) -> Result<Lifetimes, LifetimesError> {
+        let given = |ms: Option<u64>, default| ms.map_or(default, Duration::from_millis);
+        let default = Lifetimes::default();
+        let absolute = given(self.absolute_ms, default.absolute());
+        Lifetimes::new(given(self.idle_ms, default.idle().min(absolute)), absolute)
     }
 
     const fn deadline(&self) -> Duration {

@@ -14,7 +14,7 @@ use tower::ServiceBuilder;
 
 use crate::{
     App,
-    action::{Action, Reply},
+    action::{self, Action, Reply},
     app::Stats,
 };
 
@@ -45,6 +45,9 @@ async fn respond(
     let path = request.uri().path();
     if path == "/plain" {
         return Ok(Response::new("plain".into()));
+    }
+    if path == "/block" {
+        return Ok(Response::new(action::block(pause(&request)).into()));
     }
     if path == "/stats" {
         return Ok(Response::new(stats.json().into()));

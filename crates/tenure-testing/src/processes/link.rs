@@ -83,13 +83,32 @@ struct Entry {
     cut: bool,
     /// A trap closed on this connection: the client gets nothing more.
     mute: bool,
+    /// What is still to arrive at the server is out of reach: cutting does not stop it.
+    late: bool,
 }
 
-/// When to lose a reply.
-pub(super) enum Trap {
-    Requests(usize),
+/// What happens to a request, and to which.
+pub(super) struct Trap {
+    pub(super) request: Sought,
+    pub(super) fate: Fate,
+}
+
+/// The request that a trap waits for.
+pub(super) enum Sought {
+    /// So many requests from now.
+    Nth(usize),
     Containing(Vec<u8>),
-    Bytes(usize),
+    /// The one in which that many more bytes end.
+    AtByte(usize),
+}
+
+/// What becomes of a request that was trapped, and of its connection.
+#[derive(Clone, Copy)]
+pub(super) enum Fate {
+    /// The server gets it; the client gets nothing more. From then on, traffic is treated like this.
+    LoseReply(Option<Traffic>),
+    /// The client's side is closed at once; the server gets the request so much later.
+    Delay(Duration),
 }
 
 impl Control {
@@ -98,13 +117,13 @@ impl Control {
         self.changed.notify_all();
     }
 
-    pub(super) fn arm(&self, trap: Trap) {
-        self.state.lock().trap = Some(trap);
+    pub(super) fn arm(&self, trap: Option<Trap>) {
+        self.state.lock().trap = trap;
     }
 
     pub(super) fn cut(&self) {
         let mut state = self.state.lock();
-        for link in &mut state.links {
+        for link in state.links.iter_mut().filter(|link| !link.late) {
             link.cut = true;
             link.ends.close();
         }
@@ -113,7 +132,12 @@ impl Control {
     }
 
     pub(super) fn shut_down(&self) {
-        self.state.lock().shut_down = true;
+        let mut state = self.state.lock();
+        state.shut_down = true;
+        for link in &mut state.links {
+            link.late = false;
+        }
+        drop(state);
         self.cut();
     }
 
@@ -146,6 +170,7 @@ impl Control {
             ends: Arc::clone(ends),
             cut,
             mute: false,
+            late: false,
         });
         key
     }
@@ -175,34 +200,60 @@ impl Control {
         }
     }
 
-    /// How much of this request to pass on, and whether that is the last of this connection.
-    fn spring(&self, key: u64, request: &[u8]) -> (usize, Last) {
+    /// How much of this request to pass on, and what becomes of it if a trap was set for it.
+    fn spring(&self, key: u64, request: &[u8]) -> (usize, Option<Fate>) {
         let mut state = self.state.lock();
         let sprung = match &mut state.trap {
             None => None,
-            Some(Trap::Requests(left)) => {
-                *left -= 1;
-                (*left == 0).then_some(request.len())
-            }
-            Some(Trap::Containing(needle)) => contains(request, needle).then_some(request.len()),
-            Some(Trap::Bytes(left)) => {
-                let passed = *left;
-                *left = left.saturating_sub(request.len());
-                (request.len() > passed).then_some(passed)
-            }
+            Some(trap) => trap
+                .request
+                .passed(request)
+                .map(|length| (length, trap.fate)),
         };
-        let Some(length) = sprung else {
-            return (request.len(), Last::No);
+        let Some((length, fate)) = sprung else {
+            return (request.len(), None);
         };
         state.trap = None;
+        if let Fate::LoseReply(Some(traffic)) = fate {
+            state.traffic = traffic;
+        }
         if let Some(link) = state.entry(key) {
             link.mute = true;
+            link.late = matches!(fate, Fate::Delay(_));
         }
-        (length, Last::Yes)
+        (length, Some(fate))
+    }
+
+    /// Waits, unless everything ends before.
+    fn sleep(&self, delay: Duration) {
+        for _ in 0..delay.as_millis() / STEP.as_millis() {
+            if self.is_shut_down() {
+                return;
+            }
+            thread::sleep(STEP);
+        }
     }
 
     fn is_mute(&self, key: u64) -> bool {
         self.state.lock().entry(key).is_none_or(|link| link.mute)
+    }
+}
+
+impl Sought {
+    /// How much of the request is passed on, if it is the one.
+    fn passed(&mut self, request: &[u8]) -> Option<usize> {
+        match self {
+            Self::Nth(left) => {
+                *left -= 1;
+                (*left == 0).then_some(request.len())
+            }
+            Self::Containing(needle) => contains(request, needle).then_some(request.len()),
+            Self::AtByte(left) => {
+                let passed = *left;
+                *left = left.saturating_sub(request.len());
+                (request.len() > passed).then_some(passed)
+            }
+        }
     }
 }
 
@@ -225,12 +276,6 @@ impl Ends {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
-    Yes,
-    No,
-}
-
 /// Passes requests on one by one, so that a trap can strike between two of them.
 fn pass_requests(ends: &Ends, control: &Control, key: u64) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -242,10 +287,15 @@ fn pass_requests(ends: &Ends, control: &Control, key: u64) -> io::Result<()> {
         }
         waiting.extend_from_slice(&chunk[..length]);
         while let Some(length) = request_len(&waiting) {
-            control.wait(key, |traffic| traffic == Traffic::BlackHole)?;
-            let (passed, last) = control.spring(key, &waiting[..length]);
+            control.wait(key, holds_requests)?;
+            let (passed, fate) = control.spring(key, &waiting[..length]);
+            if let Some(Fate::Delay(delay)) = fate {
+                // An error says that the client has closed it already.
+                let _ = ends.client.shutdown(Shutdown::Both);
+                control.sleep(delay);
+            }
             (&ends.server).write_all(&waiting[..passed])?;
-            if last == Last::Yes {
+            if fate.is_some() {
                 // The server carries out what it has, then reads the end of the stream and closes:
                 // that, in `pass_replies`, is the proof that the request was carried out.
                 return ends.server.shutdown(Shutdown::Write);
@@ -253,7 +303,7 @@ fn pass_requests(ends: &Ends, control: &Control, key: u64) -> io::Result<()> {
             waiting.drain(..length);
         }
     }
-    control.wait(key, |traffic| traffic == Traffic::BlackHole)?;
+    control.wait(key, holds_requests)?;
     (&ends.server).write_all(&waiting)?;
     ends.server.shutdown(Shutdown::Write)
 }
@@ -274,6 +324,10 @@ fn pass_replies(ends: &Ends, control: &Control, key: u64) -> io::Result<()> {
     }
 }
 
+const fn holds_requests(traffic: Traffic) -> bool {
+    matches!(traffic, Traffic::BlackHole | Traffic::BlackHoleRequests)
+}
+
 /// As [`resp::request_len`], but gives up on what grows too large to be a request.
 fn request_len(waiting: &[u8]) -> Option<usize> {
     resp::request_len(waiting)
@@ -288,5 +342,8 @@ const CHUNK_BYTES: usize = 16 << 10;
 
 /// Above every record's limit by far.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
+
+/// How often a delayed request looks whether it is still wanted.
+const STEP: Duration = Duration::from_millis(5);
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);

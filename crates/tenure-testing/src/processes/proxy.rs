@@ -3,9 +3,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
-use super::link::{Control, Link, Trap};
+use super::link::{Control, Fate, Link, Sought, Trap};
 
 /// A TCP proxy on the loopback interface that breaks the connections between a client and a server.
 ///
@@ -78,32 +79,61 @@ impl FaultProxy {
     /// connection.
     ///
     /// Replies to earlier requests that are still on their way on that connection are lost as well.
-    /// Only one loss is prepared at a time: this and its two siblings replace each other.
+    /// Only one loss is prepared at a time: this and its siblings replace each other.
     ///
     /// # Panics
     ///
     /// If `requests` is 0.
     pub fn lose_reply(&self, requests: usize) {
         assert!(requests > 0, "the reply to no request cannot be lost");
-        self.control.arm(Trap::Requests(requests));
+        self.prepare(Sought::Nth(requests), Fate::LoseReply(None));
     }
 
     /// As [`lose_reply`](Self::lose_reply), with the next request that contains these bytes: a
     /// command's name, say, or a key. On a connection that carries heartbeats, counting does not do.
     pub fn lose_reply_to(&self, needle: impl AsRef<[u8]>) {
-        self.control.arm(Trap::Containing(needle.as_ref().to_vec()));
+        let request = Sought::Containing(needle.as_ref().to_vec());
+        self.prepare(request, Fate::LoseReply(None));
+    }
+
+    /// As [`lose_reply_to`](Self::lose_reply_to), and as [`set`](Self::set) at the very moment at which
+    /// it strikes: before the client can send the request again.
+    pub fn lose_reply_and_set(&self, needle: impl AsRef<[u8]>, traffic: Traffic) {
+        let request = Sought::Containing(needle.as_ref().to_vec());
+        self.prepare(request, Fate::LoseReply(Some(traffic)));
+    }
+
+    /// Holds the next request that contains these bytes back and closes its client's connection at
+    /// once. After `delay` the server gets the request all the same, whatever its client has sent on
+    /// other connections by then: so it is with a request that was on its way through the network when
+    /// its sender gave it up.
+    ///
+    /// What the client sent behind that request is lost, and [`cut`](Self::cut) does not reach it any
+    /// more. It counts as a loss once the server has carried it out.
+    pub fn delay_request_to(&self, needle: impl AsRef<[u8]>, delay: Duration) {
+        let request = Sought::Containing(needle.as_ref().to_vec());
+        self.prepare(request, Fate::Delay(delay));
     }
 
     /// Passes that many more bytes of requests on and then closes the connection, most likely in the
     /// middle of a request, which the server then never sees whole.
     pub fn cut_after_bytes(&self, bytes: usize) {
-        self.control.arm(Trap::Bytes(bytes));
+        self.prepare(Sought::AtByte(bytes), Fate::LoseReply(None));
+    }
+
+    /// Takes back what is prepared and has not struck.
+    pub fn disarm(&self) {
+        self.control.arm(None);
     }
 
     /// How many prepared losses have struck, the last one once its connection is closed.
     #[must_use]
     pub fn losses(&self) -> usize {
         self.control.losses()
+    }
+
+    fn prepare(&self, request: Sought, fate: Fate) {
+        self.control.arm(Some(Trap { request, fate }));
     }
 
     /// How many connections are open.
@@ -146,6 +176,8 @@ pub enum Traffic {
     BlackHole,
     /// Holds back what the server sends; requests arrive and are carried out.
     BlackHoleReplies,
+    /// Holds back what clients send; what the server has answered arrives.
+    BlackHoleRequests,
     /// Closes new connections as soon as they are made. Open ones go on: see [`FaultProxy::cut`].
     Refuse,
 }
