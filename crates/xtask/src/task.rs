@@ -20,6 +20,9 @@ pub(crate) enum Task {
         bench: Bench,
         arguments: Vec<String>,
     },
+    Simulate {
+        arguments: Vec<String>,
+    },
 }
 
 /// What to measure.
@@ -42,6 +45,7 @@ impl Task {
             ("test", _) => Ok(Self::Test { arguments }),
             ("ci", _) => Ok(Self::Ci { arguments }),
             ("system", _) => Ok(Self::System { arguments }),
+            ("simulate", _) => Ok(Self::Simulate { arguments }),
             ("fuzz", []) => Ok(Self::Fuzz {
                 seconds: FUZZ_SECONDS,
             }),
@@ -77,6 +81,10 @@ cargo xtask system [-- ARGUMENTS]
                                  chromedriver and nginx if they are missing, builds the quickstart and
                                  runs the tests of tests/system. `-- --no-capture` shows their steps
 cargo xtask fuzz [SECONDS]       runs each fuzz target for that long (120 s)
+cargo xtask simulate [--seconds N] [--seed S]
+                                 runs the session manager and the near cache under schedules that are
+                                 drawn, for that long (60 s), and tells those that break a promise step
+                                 by step; the same seeds give the same schedules
 cargo xtask bench instructions [--accept]
                                  counts the instructions of the hot paths in valgrind, and fails if one
                                  takes 3 % more than in benches/results/instructions.json; `--accept`
@@ -119,6 +127,15 @@ mod tests {
         let arguments = vec!["browser".to_owned()];
         let expected = Task::System { arguments };
         assert_eq!(parse("system -- browser").unwrap(), expected);
+    }
+
+    #[test]
+    fn a_simulation_takes_its_own_arguments() {
+        let arguments = vec!["--seconds".to_owned(), "5".to_owned()];
+        assert_eq!(
+            parse("simulate --seconds 5").unwrap(),
+            Task::Simulate { arguments }
+        );
     }
 
     #[test]

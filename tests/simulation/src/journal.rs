@@ -37,6 +37,12 @@ pub(crate) struct VisitLog {
     /// What it waits for.
     pub(crate) phase: Option<Phase>,
     pub(crate) has_destroyed: bool,
+    /// Whether it was ever not polled although it could have gone on.
+    pub(crate) was_kept: bool,
+    /// States that it has held by their secrets.
+    pub(crate) held: Vec<(SessionId, Version)>,
+    /// The session that it wants to end.
+    pub(crate) destroyed: Option<SessionId>,
 }
 
 /// A call of the manager that a request waits for.

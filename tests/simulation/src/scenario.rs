@@ -83,6 +83,10 @@ pub(crate) struct Hazards {
     pub(crate) losses: bool,
     /// Visitors pause for longer than sessions live.
     pub(crate) pauses: bool,
+    /// One node seldom gets on while another one can.
+    pub(crate) slow_node: Option<usize>,
+    /// The server says that it has no use for the version in the cookie.
+    pub(crate) is_unwitnessed: bool,
 }
 
 impl Scenario {
@@ -107,6 +111,13 @@ impl Scenario {
             keeps: random.below(12) == 0,
             losses: random.below(12) == 0,
             pauses: random.below(5) == 0,
+            slow_node: [None, None, Some(0), Some(1)][random.below(4)],
+            is_unwitnessed: false,
+        };
+        let may_be_unwitnessed = !hazards.losses && nodes.iter().all(|node| !node.is_cached);
+        let hazards = Hazards {
+            is_unwitnessed: may_be_unwitnessed && random.below(3) == 0,
+            ..hazards
         };
         let kind = random.weighted(KINDS).unwrap_or(KindOfRequest::Any);
         let requests = (0..2 + random.below(3))

@@ -55,7 +55,6 @@ pub(crate) async fn visit(world: Rc<World>, visit: usize, request: Request) {
         basket: None,
     };
     handler.read(&session, phase.step, phase.at, ended, false);
-    let held = session.id();
 
     let mut status = request.status;
     for (place, step) in request.steps.iter().enumerate() {
@@ -76,13 +75,12 @@ pub(crate) async fn visit(world: Rc<World>, visit: usize, request: Request) {
         None => handler.acknowledge(&session, ended),
         Some(error) => handler.fail(error),
     }
-    let has_destroyed = world.journal.borrow().visits[visit].has_destroyed;
-    if let (Some(id), true, None) = (held, has_destroyed, &finish.refusal) {
-        world
-            .journal
-            .borrow_mut()
+    if finish.refusal.is_none() {
+        let mut journal = world.journal.borrow_mut();
+        let destroyed = journal.visits[visit].destroyed;
+        journal
             .endings
-            .push(Ending { id, step: ended });
+            .extend(destroyed.map(|id| Ending { id, step: ended }));
     }
     if let Some(set_cookie) = finish.set_cookie {
         handler.check_cookie(&set_cookie, ended);
@@ -162,9 +160,12 @@ impl Handler {
             Step::LoginRemembered => session.login_remembered(format!("user {number}"))?,
             Step::Rotate => session.rotate()?,
             Step::Destroy => {
+                let id = session.id();
                 session.destroy()?;
                 self.drop_pending();
-                self.world.journal.borrow_mut().visits[self.visit].has_destroyed = true;
+                let mut journal = self.world.journal.borrow_mut();
+                let log = &mut journal.visits[self.visit];
+                (log.has_destroyed, log.destroyed) = (true, id);
             }
             Step::Detach => {}
         }
@@ -255,6 +256,8 @@ impl Handler {
     fn acknowledge(&self, session: &Session, ended: u32) {
         let mut journal = self.world.journal.borrow_mut();
         let id = session.id();
+        let held = id.zip(session.version());
+        journal.visits[self.visit].held.extend(held);
         let mut added = Vec::new();
         let mut has_changes = false;
         for change in journal.pending(self.visit) {
@@ -305,6 +308,9 @@ impl Handler {
             return;
         };
         let server = self.world.server.lock();
+        if server.past.has_losses() {
+            return;
+        }
         let Some(replaced) = server.past.replaced(cookie.id, cookie.secret) else {
             return;
         };

@@ -103,6 +103,7 @@ impl World {
             && error.kind() == StoreErrorKind::TimedOut
             && link.owed == phase.owed
             && link.faults == phase.faults
+            && !log.was_kept
         {
             let story = format!(
                 "request {visit} was refused at its {} for want of time, but no call of its node went \

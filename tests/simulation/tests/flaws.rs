@@ -34,6 +34,11 @@ fn a_server_that_forgets_deletions_shows() {
 }
 
 #[test]
+fn a_server_that_deletes_a_later_login_shows() {
+    shows(Flaw::DeletesAnybodys, &[Kind::ForeignDeletion]);
+}
+
+#[test]
 fn a_server_that_reports_nothing_to_caches_shows() {
     shows(Flaw::ReportsNothing, &[Kind::OldRead]);
 }

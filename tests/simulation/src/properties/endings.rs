@@ -48,10 +48,12 @@ fn check_deletion(
     };
     let brought = journal.visits[actor].presented;
     let is_brought = brought.is_some_and(|cookie| cookie.secret == ended.secret_hash());
+    let held = &journal.visits[actor].held;
     let is_drawn = past.of(deletion.id).any(|change| {
-        let is_own = change.cause.actor == Some(actor);
-        let record = change.record.as_ref().filter(|_| is_own);
-        record.is_some_and(|record| record.secret_hash() == ended.secret_hash())
+        change.record.as_ref().is_some_and(|record| {
+            held.contains(&(deletion.id, record.version()))
+                && record.secret_hash() == ended.secret_hash()
+        })
     });
     if !is_brought && !is_drawn {
         let story = format!("request {actor} has ended a session whose secret it does not know");

@@ -48,7 +48,11 @@ pub(super) fn check(journal: &Journal, past: &Past, violations: &mut Vec<Violati
                 }
             }
             Fate::Refused => {
-                if states.iter().any(|state| state.has(change)) {
+                // What the server has lost was indeed not written, in the end.
+                let mut lasting = states
+                    .iter()
+                    .filter(|state| Some(state.step) >= past.last_loss());
+                if lasting.any(|state| state.has(change)) {
                     let story = format!("{} was refused, and is stored", name(change));
                     violations.push(Violation {
                         kind: Kind::WrittenThoughRefused,

@@ -3,7 +3,8 @@
 use std::{fmt, task::Waker};
 
 use tenure_core::{
-    Commit, Create, Freshness, Load, Record, Renewal, SessionId, StoreError, Timestamp, Version,
+    Commit, Create, Delete, Freshness, Load, Record, Renewal, SecretHash, SessionId, StoreError,
+    Timestamp, Version,
 };
 
 /// A call, and where it is.
@@ -39,7 +40,7 @@ pub(crate) enum Ask {
     Create(Record),
     Commit(Version, Record),
     Renew(SessionId, Timestamp),
-    Delete(SessionId),
+    Delete(SessionId, SecretHash),
     /// Nothing but the proof that all reports from before have arrived.
     Prove,
 }
@@ -49,7 +50,7 @@ impl Ask {
     pub(crate) fn id(&self) -> Option<SessionId> {
         match self {
             Self::Prove => None,
-            Self::Load(id, _) | Self::Renew(id, _) | Self::Delete(id) => Some(*id),
+            Self::Load(id, _) | Self::Renew(id, _) | Self::Delete(id, _) => Some(*id),
             Self::Create(record) | Self::Commit(_, record) => Some(record.id()),
         }
     }
@@ -62,7 +63,7 @@ pub(crate) enum Answer {
     Create(Create),
     Commit(Commit),
     Renew(Renewal),
-    Delete,
+    Delete(Delete),
     Prove,
 }
 
@@ -91,12 +92,11 @@ impl Call {
         }
     }
 
-    /// Whether it may reach the server a second time without harm, as when a store sends it again by
-    /// itself. A creation must not: see the store contract.
+    /// Whether it may reach the server a second time, as when a store makes it again by itself. Creations
+    /// and commits must not: see the store contract.
     pub(crate) fn may_be_repeated(&self) -> bool {
-        let changes_something =
-            matches!(self.ask, Ask::Renew(..) | Ask::Delete(_) | Ask::Commit(..));
-        self.executed.is_some() && !self.is_on_its_way && changes_something
+        let is_idempotent = matches!(self.ask, Ask::Renew(..) | Ask::Delete(..));
+        self.executed.is_some() && !self.is_on_its_way && is_idempotent
     }
 }
 
@@ -117,7 +117,7 @@ impl fmt::Display for Ask {
                 )
             }
             Self::Renew(..) => f.write_str("renew"),
-            Self::Delete(_) => f.write_str("delete"),
+            Self::Delete(..) => f.write_str("delete"),
             Self::Prove => f.write_str("heartbeat"),
         }
     }
@@ -130,8 +130,9 @@ impl fmt::Display for Answer {
             Self::Load(Load::Expired(_)) => f.write_str("expired"),
             Self::Load(Load::Absent) => f.write_str("absent"),
             Self::Create(outcome) => write!(f, "{outcome:?}"),
-            Self::Commit(Commit::Stored(version)) => {
-                write!(f, "stored, now version {}", version.counter())
+            Self::Commit(Commit::Stored) => f.write_str("stored"),
+            Self::Commit(Commit::Overtaken(record)) => {
+                write!(f, "overtaken by version {}", record.version().counter())
             }
             Self::Commit(Commit::Conflict(record)) => {
                 write!(f, "conflict with version {}", record.version().counter())
@@ -140,7 +141,7 @@ impl fmt::Display for Answer {
             Self::Renew(Renewal::Renewed(version)) => {
                 write!(f, "renewed, version {}", version.counter())
             }
-            Self::Delete => f.write_str("deleted"),
+            Self::Delete(outcome) => write!(f, "{outcome:?}"),
             Self::Prove => f.write_str("proof"),
         }
     }

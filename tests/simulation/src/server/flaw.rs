@@ -12,6 +12,8 @@ pub enum Flaw {
     ForgetsCommits,
     /// A deletion is acknowledged and not done.
     ForgetsDeletions,
+    /// A deletion is done whatever the stored secret is.
+    DeletesAnybodys,
     /// Changes are not reported to the caches.
     ReportsNothing,
     /// Proofs overtake the reports that they are to prove.

@@ -14,7 +14,7 @@ mod verbs;
 use std::{sync::Arc, task::Waker, time::Duration};
 
 use parking_lot::Mutex;
-use tenure_core::{Clock, SessionId, StoreError, StoreErrorKind, Timestamp};
+use tenure_core::{Clock, SessionId, StoreError, StoreErrorKind, Timestamp, VersionUse};
 use tokio::time::Instant;
 
 pub use self::flaw::Flaw;
@@ -35,6 +35,7 @@ pub(crate) struct Server {
     pub(crate) calls: Vec<Call>,
     pub(crate) links: Vec<Link>,
     pub(crate) past: Past,
+    pub(crate) version_use: VersionUse,
     clock: SimulatedClock,
     flaw: Option<Flaw>,
     /// Told of each call that is sent, since whoever decides may be waiting for one.
@@ -57,6 +58,7 @@ impl Server {
             calls: Vec::new(),
             links,
             past: Past::default(),
+            version_use: VersionUse::Witness,
             clock,
             flaw,
             bell,

@@ -9,8 +9,8 @@ use std::{
 };
 
 use tenure_core::{
-    Commit, Create, Fed, Feed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
-    SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
+    Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, Record, Renewal, SecretHash,
+    SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse,
 };
 
 use super::{Answer, Ask, Shared};
@@ -76,11 +76,16 @@ impl SessionStore for NodeStore {
         self.call(Ask::Renew(id, lease_end), expect).await
     }
 
-    async fn delete(&self, id: SessionId) -> Result<(), StoreError> {
-        self.call(Ask::Delete(id), |answer| {
-            matches!(answer, Answer::Delete).then_some(())
-        })
-        .await
+    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
+        let expect = |answer| match answer {
+            Answer::Delete(delete) => Some(delete),
+            _ => None,
+        };
+        self.call(Ask::Delete(id, secret), expect).await
+    }
+
+    fn version_use(&self) -> VersionUse {
+        self.server.lock().version_use
     }
 
     fn feed(&self, listener: Arc<dyn FeedListener>) -> Option<Fed<Self>> {

@@ -74,7 +74,13 @@ impl Past {
     }
 
     pub(crate) fn has_losses(&self) -> bool {
-        self.changes.iter().any(|change| change.is_loss)
+        self.last_loss().is_some()
+    }
+
+    /// When something was lost for the last time.
+    pub(crate) fn last_loss(&self) -> Option<u32> {
+        let loss = self.changes.iter().rev().find(|change| change.is_loss);
+        loss.map(|change| change.cause.step)
     }
 
     pub(super) fn write(&mut self, record: Record, cause: Cause) {

@@ -1,6 +1,8 @@
 //! What the server does for each verb: the store contract, in its simplest form.
 
-use tenure_core::{Commit, Create, Load, Record, Renewal, SessionId, Timestamp, Version};
+use tenure_core::{
+    Commit, Create, Delete, Load, Record, Renewal, SecretHash, SessionId, Timestamp, Version,
+};
 
 use super::{Answer, Ask, Cause, Flaw, Server};
 
@@ -22,43 +24,35 @@ impl Server {
             Ask::Create(record) => Answer::Create(self.create(record, cause)),
             Ask::Commit(expected, record) => Answer::Commit(self.commit(expected, record, cause)),
             Ask::Renew(id, lease_end) => Answer::Renew(self.renew(id, lease_end, cause)),
-            Ask::Delete(id) => {
-                if self.flaw != Some(Flaw::ForgetsDeletions) {
-                    self.past.remove(id, cause);
-                }
-                Answer::Delete
-            }
+            Ask::Delete(id, secret) => Answer::Delete(self.delete(id, secret, cause)),
         }
     }
 
     fn create(&mut self, record: Record, cause: Cause) -> Create {
-        match self.past.record(record.id()) {
-            Some(stored) if stored.lineage().contains(record.version()) => Create::Created,
-            Some(_) => Create::Exists,
-            None => {
-                self.past.write(record, cause);
-                Create::Created
-            }
+        if self.past.record(record.id()).is_some() {
+            return Create::Exists;
         }
+        self.past.write(record, cause);
+        Create::Created
     }
 
     fn commit(&mut self, expected: Version, record: Record, cause: Cause) -> Commit {
         let is_careless = self.flaw == Some(Flaw::CommitsWithoutComparing);
         match self.past.live(record.id(), cause.at) {
             None if self.flaw != Some(Flaw::CommitsRevive) => return Commit::Gone,
+            Some(stored) if stored.version() == record.version() => return Commit::Stored,
             Some(stored) if stored.lineage().contains(record.version()) => {
-                return Commit::Stored(stored.version());
+                return Commit::Overtaken(stored.clone());
             }
             Some(stored) if stored.version() != expected && !is_careless => {
                 return Commit::Conflict(stored.clone());
             }
             None | Some(_) => {}
         }
-        let version = record.version();
         if self.flaw != Some(Flaw::ForgetsCommits) {
             self.past.write(record, cause);
         }
-        Commit::Stored(version)
+        Commit::Stored
     }
 
     fn renew(&mut self, id: SessionId, lease_end: Timestamp, cause: Cause) -> Renewal {
@@ -71,6 +65,23 @@ impl Server {
         self.past.write(renewed, cause);
         Renewal::Renewed(version)
     }
+
+    fn delete(&mut self, id: SessionId, secret: SecretHash, cause: Cause) -> Delete {
+        match self.past.record(id) {
+            None => Delete::Absent,
+            Some(stored)
+                if stored.secret_hash() != secret && self.flaw != Some(Flaw::DeletesAnybodys) =>
+            {
+                Delete::Superseded
+            }
+            Some(_) => {
+                if self.flaw != Some(Flaw::ForgetsDeletions) {
+                    self.past.remove(id, cause);
+                }
+                Delete::Deleted
+            }
+        }
+    }
 }
 
 impl Answer {
@@ -78,12 +89,15 @@ impl Answer {
     pub(super) const fn is_of_a_change(&self) -> bool {
         match self {
             Self::Create(Create::Created)
-            | Self::Commit(Commit::Stored(_))
+            | Self::Commit(Commit::Stored)
             | Self::Renew(Renewal::Renewed(_))
-            | Self::Delete => true,
-            Self::Load(_) | Self::Create(_) | Self::Commit(_) | Self::Renew(_) | Self::Prove => {
-                false
-            }
+            | Self::Delete(Delete::Deleted) => true,
+            Self::Load(_)
+            | Self::Create(_)
+            | Self::Commit(_)
+            | Self::Renew(_)
+            | Self::Delete(_)
+            | Self::Prove => false,
         }
     }
 }

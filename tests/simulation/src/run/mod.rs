@@ -1,5 +1,8 @@
 //! One schedule: who gets on next, what arrives, what is lost, and how much time passes.
 
+mod action;
+mod decide;
+
 use std::{
     future::Future,
     pin::Pin,
@@ -9,17 +12,18 @@ use std::{
     time::Duration,
 };
 
-use tenure_core::{SessionId, StoreErrorKind};
+use tenure_core::{StoreErrorKind, VersionUse};
 
+use self::action::Action;
 use crate::{
     bell::{Bell, Turn},
     choices::Choices,
     journal::{Fate, Kind, Violation, VisitLog},
     properties,
     scenario::{Request, Scenario},
-    server::{Item, Link, Server, SimulatedClock},
+    server::{Link, Server, SimulatedClock},
     visit::{visit, visit_of},
-    world::{IDLE, MAX_STALENESS, PanicOf, Trace, World},
+    world::{MAX_STALENESS, PanicOf, Trace, World},
 };
 
 /// What came of a schedule.
@@ -68,8 +72,6 @@ struct Task {
     request: Request,
     turn: Arc<Turn>,
     state: TaskState,
-    /// Whether it was ever not polled although it could have gone on.
-    was_kept: bool,
 }
 
 enum TaskState {
@@ -77,33 +79,6 @@ enum TaskState {
     Running(Pin<Box<dyn Future<Output = ()>>>),
     Kept(Pin<Box<dyn Future<Output = ()>>>),
     Over,
-}
-
-/// What the schedule may decide on.
-#[derive(Clone, Copy, Debug)]
-enum Action {
-    Start(usize),
-    Poll(usize),
-    Execute(usize),
-    Answer(usize),
-    Receive(usize),
-    Deliver {
-        browser: usize,
-        response: usize,
-    },
-    /// Until a timer is due.
-    Wait,
-    Pass(Duration),
-    /// The connection breaks; the request may be on its way still.
-    Lose(usize),
-    /// The server does not get the request, and its caller is told so.
-    Refuse(usize),
-    Repeat(usize),
-    Disconnect(usize),
-    FailOver(SessionId),
-    Leave(usize),
-    Keep(usize),
-    Resume(usize),
 }
 
 impl Run {
@@ -115,7 +90,10 @@ impl Run {
             .iter()
             .map(|node| Link::new(node.link, node.is_cached))
             .collect();
-        let server = Server::new(links, scenario.flaw, clock, Waker::from(Arc::clone(&bell)));
+        let mut server = Server::new(links, scenario.flaw, clock, Waker::from(Arc::clone(&bell)));
+        if scenario.hazards.is_unwitnessed {
+            server.version_use = VersionUse::Unused;
+        }
         let hazards = scenario.hazards;
         let extra = [hazards.leaves, hazards.keeps, hazards.losses];
         let extra = u8::from(extra.into_iter().any(|hazard| hazard));
@@ -202,7 +180,6 @@ impl Run {
             request,
             turn: Arc::new(Turn::new(Arc::clone(&self.bell))),
             state: TaskState::ToCome,
-            was_kept: false,
         });
     }
 
@@ -213,155 +190,6 @@ impl Run {
             self.perform(action).await;
         }
         self.report(Kind::Overdue, "the requests have no end".to_owned());
-    }
-
-    fn decide(&mut self) -> Option<Action> {
-        let mut straight = Vec::new();
-        self.polls(&mut straight);
-        let can_pass = straight.is_empty();
-        if can_pass {
-            self.check_overdue();
-        }
-        self.arrivals(&mut straight);
-        self.beginnings(&mut straight);
-        let is_over = straight.is_empty()
-            && !self
-                .tasks
-                .iter()
-                .any(|task| matches!(task.state, TaskState::Running(_)));
-        if self.is_straight {
-            return match straight.first() {
-                None if is_over => None,
-                first => Some(first.copied().unwrap_or(Action::Wait)),
-            };
-        }
-        if is_over {
-            return None;
-        }
-        if self.faults > 0 && self.choices.happens(20) {
-            let mut faults = Vec::new();
-            self.faults(&mut faults);
-            if !faults.is_empty() {
-                let chosen = self.choices.below(faults.len());
-                return faults.get(chosen).copied();
-            }
-        }
-        if let Some(resume) = self.resumption()
-            && self.choices.happens(16)
-        {
-            return Some(resume);
-        }
-        if can_pass && self.choices.happens(12) {
-            return Some(self.passing());
-        }
-        let chosen = self.choices.below(straight.len());
-        Some(straight.get(chosen).copied().unwrap_or(Action::Wait))
-    }
-
-    fn polls(&self, actions: &mut Vec<Action>) {
-        for (number, task) in self.tasks.iter().enumerate() {
-            if matches!(task.state, TaskState::Running(_)) && task.turn.is_due() {
-                actions.push(Action::Poll(number));
-            }
-        }
-    }
-
-    fn arrivals(&self, actions: &mut Vec<Action>) {
-        let server = self.world.server.lock();
-        for (node, link) in server.links.iter().enumerate() {
-            if !link.stream.is_empty() {
-                actions.push(Action::Receive(node));
-            }
-        }
-        let mut is_held = [false; MOST_NODES];
-        for (number, call) in server.calls.iter().enumerate() {
-            let link = &server.links[call.node];
-            let is_current = call.epoch == link.epoch;
-            if call.answer.is_some() && call.ended.is_none() && !link.is_ordered() {
-                actions.push(Action::Answer(number));
-            }
-            // Calls on one connection reach the server in their order.
-            let is_next = !link.is_ordered() || !is_current || !is_held[call.node];
-            // What nobody waits for comes late, or not at all; on a connection, nothing gets past it.
-            let is_wanted = call.ended.is_none() || (link.is_ordered() && is_current);
-            if call.is_on_its_way {
-                if is_next && (is_wanted || !self.is_straight) {
-                    actions.push(Action::Execute(number));
-                }
-                is_held[call.node] |= is_current;
-            }
-        }
-        for (browser, state) in self.world.browsers.borrow().iter().enumerate() {
-            for response in 0..state.responses.len() {
-                actions.push(Action::Deliver { browser, response });
-            }
-        }
-    }
-
-    fn beginnings(&self, actions: &mut Vec<Action>) {
-        for (number, task) in self.tasks.iter().enumerate() {
-            if matches!(task.state, TaskState::ToCome) {
-                actions.push(Action::Start(number));
-            }
-        }
-    }
-
-    fn faults(&self, actions: &mut Vec<Action>) {
-        let hazards = self.world.scenario.hazards;
-        let server = self.world.server.lock();
-        if self.world.scenario.faults > 0 {
-            for (number, call) in server.calls.iter().enumerate() {
-                let link = &server.links[call.node];
-                if call.may_be_repeated() {
-                    actions.push(Action::Repeat(number));
-                }
-                if call.ended.is_some() {
-                    continue;
-                }
-                if !link.is_ordered() {
-                    actions.push(Action::Lose(number));
-                }
-                if call.is_on_its_way {
-                    actions.push(Action::Refuse(number));
-                }
-            }
-            let ordered = server
-                .links
-                .iter()
-                .enumerate()
-                .filter(|(_, link)| link.is_ordered());
-            actions.extend(ordered.map(|(node, _)| Action::Disconnect(node)));
-        }
-        for (number, task) in self.tasks.iter().enumerate() {
-            if matches!(task.state, TaskState::Running(_) | TaskState::Kept(_)) && hazards.leaves {
-                actions.push(Action::Leave(number));
-            }
-            if matches!(task.state, TaskState::Running(_)) && hazards.keeps {
-                actions.push(Action::Keep(number));
-            }
-        }
-        if hazards.losses {
-            let live = server.past.ids().into_iter();
-            let live = live.filter(|id| server.past.record(*id).is_some());
-            actions.extend(live.map(Action::FailOver));
-        }
-    }
-
-    fn resumption(&self) -> Option<Action> {
-        let is_kept = |task: &Task| matches!(task.state, TaskState::Kept(_));
-        self.tasks.iter().position(is_kept).map(Action::Resume)
-    }
-
-    /// While a request waits for the store, no more than its deadline: so what is overdue shows.
-    fn passing(&mut self) -> Action {
-        let journal = self.world.journal.borrow();
-        let waits = |(task, log): (&Task, &VisitLog)| {
-            matches!(task.state, TaskState::Running(_)) && log.phase.is_some()
-        };
-        let is_anybody_waiting = self.tasks.iter().zip(&journal.visits).any(waits);
-        let may_be_long = self.world.scenario.hazards.pauses && !is_anybody_waiting;
-        let spans = if may_be_long { PASSING } else { &PASSING[..4] };
-        Action::Pass(spans[self.choices.below(spans.len())])
     }
 
     async fn perform(&mut self, action: Action) {
@@ -438,8 +266,8 @@ impl Run {
             }
             Action::Keep(number) => {
                 self.faults -= 1;
+                self.world.journal.borrow_mut().visits[number].was_kept = true;
                 let task = &mut self.tasks[number];
-                task.was_kept = true;
                 task.state = match std::mem::replace(&mut task.state, TaskState::Over) {
                     TaskState::Running(future) => TaskState::Kept(future),
                     other => other,
@@ -528,7 +356,7 @@ impl Run {
         let journal = self.world.journal.borrow();
         let mut overdue = None;
         for ((number, task), log) in self.tasks.iter().enumerate().zip(&journal.visits) {
-            let Some(phase) = log.phase.filter(|_| !task.was_kept) else {
+            let Some(phase) = log.phase.filter(|_| !log.was_kept) else {
                 continue;
             };
             if matches!(task.state, TaskState::Running(_)) && now.since(phase.at) > PATIENCE {
@@ -569,60 +397,10 @@ impl Run {
             trace: self.world.trace.take(),
         }
     }
-
-    fn tell(&self, action: Action) {
-        let describe = || {
-            let millis = self.clock.elapsed().as_millis();
-            let server = self.world.server.lock();
-            let call = |number: usize| server.describe(number);
-            let what = match action {
-                Action::Start(number) => format!("request {number} begins"),
-                Action::Poll(number) => format!("request {number} goes on"),
-                Action::Execute(number) => format!("the server carries out {}", call(number)),
-                Action::Answer(number) => format!("answered: {}", call(number)),
-                Action::Receive(node) => match server.links[node].stream.front() {
-                    Some(Item::Answer(number)) => format!("answered: {}", call(*number)),
-                    _ => format!("node {node} is told of a change"),
-                },
-                Action::Deliver { browser, response } => {
-                    let response = &self.world.browsers.borrow()[browser].responses[response];
-                    format!(
-                        "browser {browser} gets the cookie of request {}",
-                        response.visit
-                    )
-                }
-                Action::Wait => "until a timer is due".to_owned(),
-                Action::Pass(span) => format!("{span:?} pass"),
-                Action::Lose(number) => format!("connection lost: {}", call(number)),
-                Action::Refuse(number) => format!("cannot be sent: {}", call(number)),
-                Action::Repeat(number) => format!("on its way once more: {}", call(number)),
-                Action::Disconnect(node) => format!("node {node} loses its connection"),
-                Action::FailOver(_) => "the server loses a session's last write".to_owned(),
-                Action::Leave(number) => format!("the client of request {number} leaves"),
-                Action::Keep(number) => format!("request {number} is not polled any more"),
-                Action::Resume(number) => format!("request {number} is polled again"),
-            };
-            format!("{millis:>6} ms  {what}")
-        };
-        self.world.trace.tell(describe);
-    }
 }
-
-/// The spans of time that may pass; the last only if nobody waits.
-const PASSING: &[Duration] = &[
-    Duration::from_millis(30),
-    Duration::from_millis(150),
-    MAX_STALENESS,
-    Duration::from_secs(1),
-    Duration::from_millis(4100),
-];
-
-const _: () = assert!(IDLE.as_millis() < 4100);
 
 /// Longer than any call of the manager may take: six deadlines, each passed over by another one.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// A schedule has a hundred steps, or two.
 const MOST_STEPS: u32 = 5000;
-
-const MOST_NODES: usize = 2;
