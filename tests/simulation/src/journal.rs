@@ -25,6 +25,20 @@ impl Journal {
             move |change: &&mut Change| change.visit == visit && change.fate == Fate::Pending;
         self.changes.iter_mut().filter(is_pending)
     }
+
+    /// The states that a request has seen.
+    pub(crate) fn known_to(&self, visit: usize) -> impl Iterator<Item = (SessionId, Version)> {
+        let reads = self.reads.iter().filter(move |read| read.visit == visit);
+        let held = self.visits[visit].held.iter().copied();
+        reads.filter_map(|read| read.seen).chain(held)
+    }
+
+    /// Whether anybody has ever been let into that session. One whose creation's outcome was not known may
+    /// be stored, but nobody has its secret.
+    pub(crate) fn is_known(&self, id: SessionId) -> bool {
+        let mut visits = 0..self.visits.len();
+        visits.any(|visit| self.known_to(visit).any(|(known, _)| known == id))
+    }
 }
 
 /// What was seen of one request.
@@ -39,7 +53,7 @@ pub(crate) struct VisitLog {
     pub(crate) has_destroyed: bool,
     /// Whether it was ever not polled although it could have gone on.
     pub(crate) was_kept: bool,
-    /// States that it has held by their secrets.
+    /// The states that its commits came to.
     pub(crate) held: Vec<(SessionId, Version)>,
     /// The session that it wants to end.
     pub(crate) destroyed: Option<SessionId>,

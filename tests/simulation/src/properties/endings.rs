@@ -31,8 +31,7 @@ pub(super) fn check(journal: &Journal, server: &Server, violations: &mut Vec<Vio
     }
 }
 
-/// Only who knows a session's secret may end it: the one that its cookie has brought along, or one that it
-/// has drawn itself.
+/// Who ends a session ends it as they have seen it: a login that has followed is somebody else's.
 fn check_deletion(
     journal: &Journal,
     server: &Server,
@@ -46,17 +45,17 @@ fn check_deletion(
     let Some(ended) = past.before(deletion.id, deletion.cause.step) else {
         return;
     };
-    let brought = journal.visits[actor].presented;
-    let is_brought = brought.is_some_and(|cookie| cookie.secret == ended.secret_hash());
-    let held = &journal.visits[actor].held;
-    let is_drawn = past.of(deletion.id).any(|change| {
-        change.record.as_ref().is_some_and(|record| {
-            held.contains(&(deletion.id, record.version()))
-                && record.secret_hash() == ended.secret_hash()
+    let mut known = journal.known_to(actor).filter(|(id, _)| *id == deletion.id);
+    let is_known = known.any(|(id, version)| {
+        past.of(id).any(|change| {
+            change.record.as_ref().is_some_and(|record| {
+                record.version() == version && record.login() == ended.login()
+            })
         })
     });
-    if !is_brought && !is_drawn {
-        let story = format!("request {actor} has ended a session whose secret it does not know");
+    if !is_known {
+        let story =
+            format!("request {actor} has ended a session as of a login that it has not seen");
         violations.push(Violation {
             kind: Kind::ForeignDeletion,
             story,

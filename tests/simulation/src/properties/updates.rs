@@ -49,9 +49,9 @@ pub(super) fn check(journal: &Journal, past: &Past, violations: &mut Vec<Violati
             }
             Fate::Refused => {
                 // What the server has lost was indeed not written, in the end.
-                let mut lasting = states
-                    .iter()
-                    .filter(|state| Some(state.step) >= past.last_loss());
+                let mut lasting = states.iter().filter(|state| {
+                    Some(state.step) >= past.last_loss() && journal.is_known(state.id)
+                });
                 if lasting.any(|state| state.has(change)) {
                     let story = format!("{} was refused, and is stored", name(change));
                     violations.push(Violation {

@@ -3,8 +3,8 @@
 use std::{fmt, task::Waker};
 
 use tenure_core::{
-    Commit, Create, Delete, Freshness, Load, Record, Renewal, SecretHash, SessionId, StoreError,
-    Timestamp, Version,
+    Commit, Create, Delete, Freshness, Load, Record, Renewal, SessionId, StoreError, Timestamp,
+    Version, Whose,
 };
 
 /// A call, and where it is.
@@ -40,7 +40,7 @@ pub(crate) enum Ask {
     Create(Record),
     Commit(Version, Record),
     Renew(SessionId, Timestamp),
-    Delete(SessionId, SecretHash),
+    Delete(SessionId, Whose),
     /// Nothing but the proof that all reports from before have arrived.
     Prove,
 }

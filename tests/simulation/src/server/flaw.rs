@@ -12,7 +12,7 @@ pub enum Flaw {
     ForgetsCommits,
     /// A deletion is acknowledged and not done.
     ForgetsDeletions,
-    /// A deletion is done whatever the stored secret is.
+    /// A deletion is done whosever the session is.
     DeletesAnybodys,
     /// Changes are not reported to the caches.
     ReportsNothing,

@@ -9,8 +9,8 @@ use std::{
 };
 
 use tenure_core::{
-    Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, Record, Renewal, SecretHash,
-    SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse,
+    Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
+    SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse, Whose,
 };
 
 use super::{Answer, Ask, Shared};
@@ -76,12 +76,12 @@ impl SessionStore for NodeStore {
         self.call(Ask::Renew(id, lease_end), expect).await
     }
 
-    async fn delete(&self, id: SessionId, secret: SecretHash) -> Result<Delete, StoreError> {
+    async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
         let expect = |answer| match answer {
             Answer::Delete(delete) => Some(delete),
             _ => None,
         };
-        self.call(Ask::Delete(id, secret), expect).await
+        self.call(Ask::Delete(id, whose), expect).await
     }
 
     fn version_use(&self) -> VersionUse {

@@ -1,7 +1,7 @@
 //! What the server does for each verb: the store contract, in its simplest form.
 
 use tenure_core::{
-    Commit, Create, Delete, Load, Record, Renewal, SecretHash, SessionId, Timestamp, Version,
+    Commit, Create, Delete, Load, Record, Renewal, SessionId, Timestamp, Version, Whose,
 };
 
 use super::{Answer, Ask, Cause, Flaw, Server};
@@ -24,7 +24,7 @@ impl Server {
             Ask::Create(record) => Answer::Create(self.create(record, cause)),
             Ask::Commit(expected, record) => Answer::Commit(self.commit(expected, record, cause)),
             Ask::Renew(id, lease_end) => Answer::Renew(self.renew(id, lease_end, cause)),
-            Ask::Delete(id, secret) => Answer::Delete(self.delete(id, secret, cause)),
+            Ask::Delete(id, whose) => Answer::Delete(self.delete(id, whose, cause)),
         }
     }
 
@@ -60,18 +60,18 @@ impl Server {
             return Renewal::Gone;
         };
         let version = stored.version();
-        let not_before = stored.lease_end();
-        let renewed = stored.with_lease_end(lease_end.max(not_before));
-        self.past.write(renewed, cause);
+        let renewed = stored.clone().with_lease_end(lease_end);
+        if renewed.lease_end() > stored.lease_end() {
+            let seen_at = cause.at.max(stored.seen_at());
+            self.past.write(renewed.with_seen_at(seen_at), cause);
+        }
         Renewal::Renewed(version)
     }
 
-    fn delete(&mut self, id: SessionId, secret: SecretHash, cause: Cause) -> Delete {
+    fn delete(&mut self, id: SessionId, whose: Whose, cause: Cause) -> Delete {
         match self.past.record(id) {
             None => Delete::Absent,
-            Some(stored)
-                if stored.secret_hash() != secret && self.flaw != Some(Flaw::DeletesAnybodys) =>
-            {
+            Some(stored) if !whose.is(stored) && self.flaw != Some(Flaw::DeletesAnybodys) => {
                 Delete::Superseded
             }
             Some(_) => {
