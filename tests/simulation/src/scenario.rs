@@ -85,6 +85,10 @@ pub(crate) struct Hazards {
     pub(crate) pauses: bool,
     /// One node seldom gets on while another one can.
     pub(crate) slow_node: Option<usize>,
+    /// Reports to caches seldom arrive before anything else does.
+    pub(crate) late_reports: bool,
+    /// Time passes often.
+    pub(crate) is_leisurely: bool,
     /// The server says that it has no use for the version in the cookie.
     pub(crate) is_unwitnessed: bool,
 }
@@ -112,6 +116,8 @@ impl Scenario {
             losses: random.below(12) == 0,
             pauses: random.below(5) == 0,
             slow_node: [None, None, Some(0), Some(1)][random.below(4)],
+            late_reports: random.below(2) == 0,
+            is_leisurely: random.below(3) == 0,
             is_unwitnessed: false,
         };
         let may_be_unwitnessed = !hazards.losses && nodes.iter().all(|node| !node.is_cached);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Action, Run, Task, TaskState};
 use crate::{
     journal::VisitLog,
+    server::Item,
     world::{IDLE, MAX_STALENESS},
 };
 
@@ -46,7 +47,12 @@ impl Run {
         {
             return Some(resume);
         }
-        if can_pass && self.choices.happens(12) {
+        let passing = if self.world.scenario.hazards.is_leisurely {
+            70
+        } else {
+            10
+        };
+        if can_pass && self.choices.happens(passing) {
             return Some(self.passing());
         }
         self.hold_up(&mut straight);
@@ -54,22 +60,30 @@ impl Run {
         Some(straight.get(chosen).copied().unwrap_or(Action::Wait))
     }
 
-    /// Leaves out what happens at the slow node, as long as anything else does.
+    /// Leaves out what is slow, as long as anything else happens.
     fn hold_up(&mut self, actions: &mut Vec<Action>) {
-        let Some(slow) = self.world.scenario.hazards.slow_node else {
+        let hazards = self.world.scenario.hazards;
+        if hazards.slow_node.is_none() && !hazards.late_reports {
             return;
+        }
+        let is_fast = |action: &Action| {
+            let server = self.world.server.lock();
+            let node = match *action {
+                Action::Start(number) | Action::Poll(number) => self.tasks[number].request.node,
+                Action::Execute(number) | Action::Answer(number) => server.calls[number].node,
+                Action::Receive(node) => {
+                    let next = server.links[node].stream.front();
+                    if hazards.late_reports && matches!(next, Some(Item::Change(_))) {
+                        return false;
+                    }
+                    node
+                }
+                _ => return true,
+            };
+            Some(node) != hazards.slow_node
         };
-        let node_of = |action: &Action| match *action {
-            Action::Start(number) | Action::Poll(number) => Some(self.tasks[number].request.node),
-            Action::Execute(number) | Action::Answer(number) => {
-                Some(self.world.server.lock().calls[number].node)
-            }
-            Action::Receive(node) => Some(node),
-            _ => None,
-        };
-        let others = |action: &Action| node_of(action) != Some(slow);
-        if actions.iter().any(others) && !self.choices.happens(24) {
-            actions.retain(others);
+        if actions.iter().any(is_fast) && !self.choices.happens(24) {
+            actions.retain(is_fast);
         }
     }
 
