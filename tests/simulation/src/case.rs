@@ -29,10 +29,7 @@ impl Case {
     /// The case of that seed, and what is wrong in it.
     pub(crate) fn tried(seed: u64, flaw: Option<Flaw>) -> (Self, Vec<Violation>) {
         let mut random = Random::new(seed);
-        let scenario = Scenario {
-            flaw,
-            ..Scenario::drawn(&mut random)
-        };
+        let scenario = Scenario::drawn(&mut random).with_flaw(flaw);
         let outcome = run(&scenario, Choices::drawn(random), Trace::default());
         (
             Self {
@@ -47,10 +44,7 @@ impl Case {
     /// known: those that it would draw.
     pub(crate) fn of_unfinished_seed(seed: u64, flaw: Option<Flaw>) -> Self {
         let mut random = Random::new(seed);
-        let scenario = Scenario {
-            flaw,
-            ..Scenario::drawn(&mut random)
-        };
+        let scenario = Scenario::drawn(&mut random).with_flaw(flaw);
         let choices = (0..MOST_CHOICES).map(|_| random.byte()).collect();
         Self { scenario, choices }
     }

@@ -142,6 +142,19 @@ impl Scenario {
 }
 
 impl Scenario {
+    /// The same with a server that has that flaw, and where that can show: what caches are told wrongly
+    /// shows only in caches, and late.
+    pub(crate) fn with_flaw(mut self, flaw: Option<Flaw>) -> Self {
+        self.flaw = flaw;
+        if matches!(flaw, Some(Flaw::ReportsNothing | Flaw::ProvesTooEarly)) {
+            self.nodes = vec![FED, FED];
+            self.hazards.late_reports = true;
+            self.hazards.is_leisurely = true;
+            self.hazards.is_unwitnessed = false;
+        }
+        self
+    }
+
     /// Scenarios that are a step simpler, the boldest first.
     pub(crate) fn smaller(&self) -> Vec<Self> {
         let mut smaller = Vec::new();
@@ -199,7 +212,7 @@ impl Request {
         Self {
             node: random.below(nodes.len()),
             browser: usize::from(random.below(6) == 0),
-            is_replay: random.below(12) == 0,
+            is_replay: random.below(5) == 0,
             steps,
             status: if random.below(12) == 0 { 500 } else { 200 },
         }
