@@ -87,7 +87,7 @@ pub(crate) struct Hazards {
     pub(crate) slow_node: Option<usize>,
     /// Reports to caches seldom arrive before anything else does.
     pub(crate) late_reports: bool,
-    /// Time passes often.
+    /// Requests come one by one, as a rule, and time passes often.
     pub(crate) is_leisurely: bool,
     /// The server says that it has no use for the version in the cookie.
     pub(crate) is_unwitnessed: bool,

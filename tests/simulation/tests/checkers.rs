@@ -111,7 +111,7 @@ fn damaged(mut history: Vec<Operation<u32>>, damages: &[Damage]) -> Vec<Operatio
 
 #[test]
 fn both_checkers_say_the_same_of_histories_that_are_right_and_of_those_that_are_not() {
-    let cases = 20_000;
+    let cases = 10_000;
     let mut runner = proptest::test_runner::TestRunner::new_with_rng(
         ProptestConfig {
             cases,

@@ -18,7 +18,7 @@ fn shows(flaw: Flaw, kind: Kind) {
 /// A flaw shows in the first hundred, as a rule.
 const BATCH: u64 = 100;
 
-const MOST_BATCHES: u64 = 50;
+const MOST_BATCHES: u64 = 30;
 
 #[test]
 fn a_server_that_commits_without_comparing_shows() {

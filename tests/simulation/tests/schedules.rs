@@ -1,12 +1,12 @@
 //! A fixed number of schedules, with every change to the repository; `cargo xtask simulate` runs millions.
-//! Without optimisation, as tests are compiled, each takes a millisecond, and so they are eight thousand.
+//! Without optimisation, as tests are compiled, each takes a millisecond, and so they are six thousand.
 
 use tenure_simulation::{Case, Plan, Until};
 
 fn holds(first_seed: u64) {
     let plan = Plan {
         first_seed,
-        until: Until::Schedules(2000),
+        until: Until::Schedules(1500),
         flaw: None,
     };
     let sweep = plan.run();

@@ -63,12 +63,13 @@ impl Run {
     /// Leaves out what is slow, as long as anything else happens.
     fn hold_up(&mut self, actions: &mut Vec<Action>) {
         let hazards = self.world.scenario.hazards;
-        if hazards.slow_node.is_none() && !hazards.late_reports {
+        if hazards.slow_node.is_none() && !hazards.late_reports && !hazards.is_leisurely {
             return;
         }
         let is_fast = |action: &Action| {
             let server = self.world.server.lock();
             let node = match *action {
+                Action::Start(_) if hazards.is_leisurely => return false,
                 Action::Start(number) | Action::Poll(number) => self.tasks[number].request.node,
                 Action::Execute(number) | Action::Answer(number) => server.calls[number].node,
                 Action::Receive(node) => {
