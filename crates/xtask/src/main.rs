@@ -48,6 +48,7 @@ fn perform(task: &Task) -> Result<(), String> {
         Task::System { arguments } => plan::system(&machine, arguments)?,
         Task::Chaos { arguments } => plan::chaos(&machine, arguments)?,
         Task::Bench { bench, arguments } => plan::bench(&machine, *bench, arguments)?,
+        Task::Simulate { arguments } => plan::simulate(arguments),
         Task::Fuzz { seconds } => plan::fuzz(&machine, &machine::fuzz_targets()?, *seconds)?,
     };
     run::all(&steps)

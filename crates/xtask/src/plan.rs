@@ -133,6 +133,15 @@ pub(crate) fn bench(
     ])
 }
 
+/// Schedules for the session manager, as many as the time allows: so with optimisation.
+pub(crate) fn simulate(arguments: &[String]) -> Vec<Step> {
+    let command = "cargo run --release --package tenure-simulation --";
+    vec![Step::new(
+        "simulation",
+        vec![Invocation::new(command).with(arguments)],
+    )]
+}
+
 /// Each fuzz target for that long, from the corpus that earlier runs have left.
 pub(crate) fn fuzz(
     machine: &Machine,

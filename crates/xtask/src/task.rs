@@ -23,6 +23,9 @@ pub(crate) enum Task {
         bench: Bench,
         arguments: Vec<String>,
     },
+    Simulate {
+        arguments: Vec<String>,
+    },
 }
 
 /// What to measure.
@@ -46,6 +49,7 @@ impl Task {
             ("ci", _) => Ok(Self::Ci { arguments }),
             ("system", _) => Ok(Self::System { arguments }),
             ("chaos", _) => Ok(Self::Chaos { arguments }),
+            ("simulate", _) => Ok(Self::Simulate { arguments }),
             ("fuzz", []) => Ok(Self::Fuzz {
                 seconds: FUZZ_SECONDS,
             }),
@@ -84,6 +88,10 @@ cargo xtask chaos [-- ARGUMENTS] random visitors of several nodes while random t
                                  verdict: a minute on Redis, unless ARGUMENTS say otherwise, as in
                                  `-- --seconds 3600 --seed 7 --near-cache`; `-- --help` tells them
 cargo xtask fuzz [SECONDS]       runs each fuzz target for that long (120 s)
+cargo xtask simulate [--seconds N] [--seed S]
+                                 runs the session manager and the near cache under schedules that are
+                                 drawn, for that long (60 s), and tells those that break a promise step
+                                 by step; the same seeds give the same schedules
 cargo xtask bench instructions [--accept]
                                  counts the instructions of the hot paths in valgrind, and fails if one
                                  takes 3 % more than in benches/results/instructions.json; `--accept`
@@ -134,6 +142,15 @@ mod tests {
         let expected = Task::Chaos { arguments };
         assert_eq!(parse("chaos --seconds 5").unwrap(), expected);
         assert_eq!(parse("chaos -- --seconds 5").unwrap(), expected);
+    }
+
+    #[test]
+    fn a_simulation_takes_its_own_arguments() {
+        let arguments = vec!["--seconds".to_owned(), "5".to_owned()];
+        assert_eq!(
+            parse("simulate --seconds 5").unwrap(),
+            Task::Simulate { arguments }
+        );
     }
 
     #[test]

@@ -271,7 +271,10 @@ impl Visit {
                     }
                     // A login that came too late for its own session does not have to wait for a
                     // cookie that may never arrive: it begins a session of its own.
-                    Err(SessionError::Superseded) if changes.login.is_some() => {
+                    Err(error @ SessionError::Superseded) if changes.login.is_some() => {
+                        // Also if the new one cannot be stored: the old secret's cookie is worth nothing, and
+                        // would replace another login's.
+                        self.state.lock().lose(error);
                         Box::pin(self.create(changes)).await
                     }
                     Err(error) => Err(self.state.lock().lose(error)),
