@@ -23,7 +23,8 @@ fn counts(story: &Story<'_>, violations: &mut Vec<Violation>) {
         let (most, _) = ledger.asked_until(operation.returned);
         if count > most {
             let what = format!("{count} increments of {most} that were asked for");
-            violations.push(Violation::new(Rule::Twice, at, vec![], what));
+            let because = refused(story, operation);
+            violations.push(Violation::new(Rule::Twice, at, because, what));
         }
         let (acknowledged, last) = ledger.acknowledged_before(story.horizon(operation));
         let (floor, mark) = match operation.sent {
@@ -53,6 +54,16 @@ fn counts(story: &Story<'_>, violations: &mut Vec<Violation>) {
             violations.push(Violation::new(Rule::Floor, at, because, what));
         }
     }
+}
+
+/// The increments of which it was said that they had not been written: one of them may have been.
+fn refused(story: &Story<'_>, operation: &Operation) -> Vec<usize> {
+    let refused = story.acts().filter(|(_, other)| {
+        other.route.increments() > 0
+            && other.effect() == Effect::Refused
+            && other.invoked < operation.returned
+    });
+    refused.map(|(at, _)| at).collect()
 }
 
 /// Versions that a browser sees only grow.
