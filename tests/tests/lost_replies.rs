@@ -172,3 +172,17 @@ async fn a_second_attempt_that_is_refused_leaves_the_outcome_of_the_first_unknow
     assert_unknown(visitor.finish(&handle).await.refusal);
     assert_eq!(value(&visitor, "n").await, Some(2), "it had happened");
 }
+
+#[tokio::test]
+async fn what_was_written_before_a_logout_is_not_said_to_be_unwritten_after_it() {
+    let world = World::new();
+    let visitor = world.visitor().await;
+    let logout = async |mut there: Visitor| {
+        assert_eq!(value(&there, "n").await, Some(1), "somebody has seen it");
+        there
+            .request(async |session| session.destroy().unwrap())
+            .await;
+    };
+    let (_, refusal) = world.lose(&visitor, increment, logout).await;
+    assert_unknown(refusal);
+}

@@ -76,23 +76,23 @@ impl Attempt {
                 places: self.places.into_iter().map(|(place, _)| place).collect(),
             },
             Ok(Commit::Conflict(current)) => {
-                let error = StoreError::with_source(
-                    StoreErrorKind::Interrupted,
-                    "the reply to a commit was lost, and too many others have followed to tell whether it happened",
-                );
-                self.fail(&error.into());
+                self.fail(&unknown("too many others have followed").into());
                 Judged::Settled(Some(current))
+            }
+            // Others may have seen it before the session ended.
+            Ok(Commit::Gone) if self.sent == Sent::Repeatedly => {
+                self.fail(&unknown("the session has ended since").into());
+                Judged::Settled(None)
             }
             Ok(Commit::Gone) => {
                 self.fail(&SessionError::Gone);
                 Judged::Settled(None)
             }
+            Err(error) if self.sent == Sent::Repeatedly && !error.outcome_unknown() => {
+                self.fail(&StoreError::with_source(StoreErrorKind::Interrupted, error).into());
+                Judged::Settled(None)
+            }
             Err(error) => {
-                let error = if self.sent == Sent::Repeatedly && !error.outcome_unknown() {
-                    StoreError::with_source(StoreErrorKind::Interrupted, error)
-                } else {
-                    error
-                };
                 self.fail(&error.into());
                 Judged::Settled(None)
             }
@@ -115,4 +115,11 @@ impl Attempt {
     fn fail(self, error: &SessionError) {
         settle_all(self.places.into_iter().map(|(place, _)| place), error);
     }
+}
+
+/// The fault of a commit whose first reply was lost, and that can no longer be told from one that has not
+/// happened.
+fn unknown(reason: &str) -> StoreError {
+    let lost = format!("the reply to a commit was lost, and {reason}");
+    StoreError::with_source(StoreErrorKind::Interrupted, lost)
 }
