@@ -37,7 +37,9 @@ impl Timestamp {
 ///
 /// Leases, absolute limits and the grace after a rotation are all measured with it, by the manager
 /// and by the stores. Nodes that share a store should be within a second of each other; a node
-/// whose clock is ahead ends sessions early by as much.
+/// whose clock is ahead ends sessions early by as much. Those that it begins have leases that end late by as much, so
+/// that others renew them late: where a store collects by a time to live of its own, as Redis does, one that is
+/// only read may be collected an idle timeout after its creation.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The present.
     fn now(&self) -> Timestamp;

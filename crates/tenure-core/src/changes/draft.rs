@@ -18,6 +18,9 @@ use crate::{
 pub(crate) struct Draft {
     /// The stored values below the changes.
     base: Values,
+    /// Whether they were what the primary held at some time during the request. What a cache or a replica
+    /// answers may be older.
+    is_current: bool,
     /// What the request's last commit made of its values where others, in the same commit, have made
     /// something else of them since: a request sees its own increment, and not the next one's.
     own: Edits,
@@ -33,9 +36,10 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    pub(crate) fn new(base: Values) -> Self {
+    pub(crate) fn new(base: Values, is_current: bool) -> Self {
         Self {
             base,
+            is_current,
             ..Self::default()
         }
     }
@@ -79,14 +83,15 @@ impl Draft {
         view.iter().map(|(name, _)| name.to_owned()).collect()
     }
 
-    /// Puts a value in place, or removes it. What was there already, as the request has seen, needs no
-    /// commit.
+    /// Puts a value in place, or removes it. What was there already, as the request has seen and as it was
+    /// at that time, needs no commit.
     pub(crate) fn put(&mut self, name: Name, value: Option<Bytes>) {
         let read = self.reads.iter().find(|(read, _)| *read == name);
         let seen = read.map_or(Seen::Nothing, |(_, seen)| Seen::Stored(seen.clone()));
         let below = self.own.get(&self.base, &name);
         if let Seen::Stored(seen) = &seen {
-            if *seen == value && below == value && !self.is_own(&name) {
+            let is_there = *seen == value && below == value && !self.is_own(&name);
+            if is_there && self.is_current {
                 return;
             }
             self.needs_replay |= *seen != below;
@@ -113,7 +118,7 @@ impl Draft {
 
     /// Removes all values, of which there may be none.
     pub(crate) fn clear(&mut self) {
-        if self.changes.len() == 0 && self.below().is_empty() {
+        if self.is_current && self.changes.len() == 0 && self.below().is_empty() {
             return;
         }
         self.changes.clear();
@@ -174,6 +179,7 @@ impl Draft {
         }
         self.base = below.base.clone();
         self.own = below.own();
+        self.is_current = true;
         self.needs_replay = true;
     }
 

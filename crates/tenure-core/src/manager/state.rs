@@ -207,11 +207,12 @@ impl State {
         self.phase == Phase::Abandoned
     }
 
-    pub(super) fn begin(&mut self, standing: Standing) {
+    /// `is_current` says whether the store has answered with what its primary holds.
+    pub(super) fn begin(&mut self, standing: Standing, is_current: bool) {
         self.loaded = Some(Ok(()));
         self.standing = standing;
         let base = self.held().map(|record| record.values().clone());
-        self.draft = Draft::new(base.unwrap_or_default());
+        self.draft = Draft::new(base.unwrap_or_default(), is_current);
     }
 
     /// Admits no more changes, and tells whether there are any to be committed. A handler that failed
@@ -249,7 +250,7 @@ impl State {
         };
         let record = holding.record.clone();
         Some(Self {
-            draft: Draft::new(record.values().clone()),
+            draft: Draft::new(record.values().clone(), false),
             standing: Standing::Holder(Holding {
                 record,
                 secret: holding.secret.clone(),

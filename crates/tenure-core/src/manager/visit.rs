@@ -13,7 +13,7 @@ use super::{
     state::{Plan, Standing, State},
 };
 use crate::{
-    Delete, Freshness, Load, Record, SessionSecret, StoreErrorKind, Version, Whose,
+    Delete, Freshness, Load, Record, SessionSecret, StoreErrorKind, Version, VersionUse, Whose,
     changes::{Below, Changes, SessionError},
     cookie::{RawToken, Sought},
 };
@@ -101,7 +101,7 @@ impl Visit {
         let mut state = self.state.lock();
         match standing {
             Ok(standing) => {
-                state.begin(standing);
+                state.begin(standing, self.core().version_use < VersionUse::Floor);
                 Ok(())
             }
             Err(error) => {

@@ -73,7 +73,9 @@ impl SessionHandle {
     /// The session, loaded at the first call of the request.
     ///
     /// A visitor without a session gets an empty one, which is stored as soon as something is
-    /// written to it.
+    /// written to it. One whose record cannot be read, since it is damaged or a later version of tenure wrote
+    /// it, gets a session in which nobody is logged in and whose values are errors: it can be
+    /// [destroyed](Session::destroy), and a [login](Session::login) begins another one.
     ///
     /// # Errors
     ///

@@ -52,7 +52,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Decode`] if it is of another type; [`SessionError::Key`].
+    /// [`SessionError::Decode`] if it is of another type; [`SessionError::Key`]; [`SessionError::Store`] if the
+    /// session's record is damaged or was written by a later version of tenure.
     pub fn get<T: DeserializeOwned>(
         &self,
         key: impl SessionKey<T>,
@@ -66,7 +67,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Key`].
+    /// [`SessionError::Key`], and [`SessionError::Store`] as for [`get`](Self::get).
     pub fn contains(&self, key: impl AnyKey) -> Result<bool, SessionError> {
         let name = key.into_name()?;
         Ok(self.visit.state.lock().readable()?.read(&name).is_some())
@@ -83,7 +84,8 @@ impl Session {
     ///
     /// If this request has read the value before, it must not have been changed by another one in
     /// between; if it has not, the last commit wins. For a value that depends on the one before,
-    /// [`update`](Self::update) loses nothing and never conflicts.
+    /// [`update`](Self::update) loses nothing and never conflicts. A value that is put where this request has read
+    /// an equal one is not committed, unless a cache or a replica may have answered the read.
     ///
     /// # Errors
     ///
@@ -108,9 +110,14 @@ impl Session {
     /// the same for the same value. What is returned here is therefore a preview; the committed
     /// value is what [`get`](Self::get) returns after [`commit`](Self::commit).
     ///
+    /// The closure may read this session, whenever it runs; it must not change it. One that holds a session is
+    /// kept until its changes are committed or dropped, at the latest with the request; in a session that was
+    /// [detached](Self::detach) and is never committed, it is kept for good.
+    ///
     /// # Errors
     ///
-    /// As [`insert`](Self::insert), and [`SessionError::Decode`].
+    /// As [`insert`](Self::insert), [`SessionError::Decode`], and [`SessionError::UpdateRecursed`] for a closure that
+    /// changes its own value.
     pub fn update<T, F>(&self, key: impl SessionKey<T>, compute: F) -> Result<T, SessionError>
     where
         T: Serialize + DeserializeOwned,
@@ -265,6 +272,9 @@ impl Session {
 
     /// Ends the session: a logout. Its record is deleted and its cookie removed, also if the
     /// handler fails afterwards.
+    ///
+    /// What ends is the login that this request has seen: if somebody has logged in since, the answer is 409 and
+    /// their session lives on. Another replacement of the secret saves nothing.
     ///
     /// The response leaves only after the store has confirmed the deletion; if it cannot, the
     /// answer is 503 and the session lives on. A panic that nobody has caught further in takes the request
