@@ -150,6 +150,7 @@ impl Scenario {
             self.nodes = vec![FED, FED];
             self.hazards.late_reports = true;
             self.hazards.is_leisurely = true;
+            self.hazards.slow_node = None;
             self.hazards.is_unwitnessed = false;
         }
         self
@@ -270,7 +271,7 @@ const WRITING_STEPS: &[(usize, Step)] = &[
     (4, Step::Commit),
     (1, Step::Refresh),
     (1, Step::Detach),
-    (1, Step::Burst),
+    (3, Step::Burst),
 ];
 
 const CLOSURE_STEPS: &[(usize, Step)] = &[
