@@ -48,6 +48,8 @@ type CallsBySession = HashMap<SessionId, Calls, foldhash::fast::RandomState>;
 #[derive(Default)]
 struct Calls {
     under_way: usize,
+    /// How many of them write.
+    writing: usize,
     /// Counts what may have changed the session since the first of them began. A call during which
     /// this has moved may bring an answer from before the change: it is dirty.
     changes: u64,
@@ -110,9 +112,22 @@ impl Shelf {
     }
 
     /// Begins a call that writes: unless it [keeps](Ticket::keep) an answer, what it leaves behind is
-    /// unknown.
+    /// unknown. Until then, what is cached is [held](Entry::held).
     pub(crate) fn write(self: &Arc<Self>, id: SessionId) -> Ticket {
-        self.open(self.shard(id).entry(id).or_default(), id, true)
+        let mut shard = self.shard(id);
+        let calls = shard.entry(id).or_default();
+        calls.writing += 1;
+        if let Some(entry) = self.entries.peek(&id)
+            && entry.held.is_none()
+        {
+            self.entries.insert(id, self.held(entry));
+        }
+        self.open(calls, id, true)
+    }
+
+    fn held(&self, entry: Entry) -> Entry {
+        let held = Some(self.proven().unwrap_or(entry.asked));
+        Entry { held, ..entry }
     }
 
     /// Joins the load of a session that is under way, if its answer will be new enough, or else
@@ -142,6 +157,7 @@ impl Shelf {
             id,
             asked: Instant::now(),
             changes: calls.changes,
+            writes: spoils,
             spoils,
             answer: None,
         }
@@ -157,9 +173,14 @@ impl Shelf {
         if ticket.spoils {
             calls.spoil();
         }
+        calls.writing -= usize::from(ticket.writes);
+        let is_held = calls.writing > 0;
         match ticket.answer.take() {
             Some(Answer::Deleted) => self.insert(id, Entry::new(Answer::Deleted, Instant::now())),
-            Some(answer) if is_clean => self.insert(id, Entry::new(answer, ticket.asked)),
+            Some(answer) if is_clean => {
+                let entry = Entry::new(answer, ticket.asked);
+                self.insert(id, if is_held { self.held(entry) } else { entry });
+            }
             answer => {
                 if answer.is_some() {
                     self.counters.dirty_fills.add();
@@ -265,6 +286,8 @@ pub(crate) struct Ticket {
     asked: Instant,
     /// What [`Calls::changes`] was when the call began.
     changes: u64,
+    /// Whether it was begun as one that writes.
+    writes: bool,
     /// Whether the call makes other answers about the session worthless.
     spoils: bool,
     answer: Option<Answer>,
@@ -304,7 +327,11 @@ impl Drop for Ticket {
 
 impl Entry {
     const fn new(answer: Answer, asked: Instant) -> Self {
-        Self { answer, asked }
+        Self {
+            answer,
+            asked,
+            held: None,
+        }
     }
 
     fn version(&self) -> Option<Version> {

@@ -12,6 +12,9 @@ pub(crate) struct Entry {
     pub(crate) answer: Answer,
     /// When the store was asked for it. The answer was true at some time after that.
     pub(crate) asked: Instant,
+    /// Up to when it was proven as this node began to write the session. Later proofs do not count: they are
+    /// about what others change, and whatever became of the own write is known when it ends.
+    pub(crate) held: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
@@ -85,7 +88,8 @@ pub(crate) fn judge(
             }
         },
     }
-    let proven = present.proven.unwrap_or(entry.asked).max(entry.asked);
+    let proven = entry.held.or(present.proven);
+    let proven = proven.unwrap_or(entry.asked).max(entry.asked);
     if present.now - proven >= limits.max_staleness {
         Err(Miss::Unproven)
     } else if present.now - entry.asked >= limits.revalidate_after {
@@ -127,6 +131,7 @@ mod tests {
             entry: Entry {
                 answer: Answer::Live(record),
                 asked: now - SECOND,
+                held: None,
             },
             present: Present {
                 proven: Some(now - SECOND),
@@ -243,6 +248,20 @@ mod tests {
                 "no feed, read at the bound",
                 same().without_feed().asked(staleness),
                 Err(Miss::Unproven),
+            ),
+            (
+                "proven, while a write of this node has been under way for too long",
+                same()
+                    .asked(50 * SECOND)
+                    .with(|case| case.entry.held = Some(case.present.now - staleness)),
+                Err(Miss::Unproven),
+            ),
+            (
+                "unproven since a write of this node began, within the bound",
+                same()
+                    .asked(50 * SECOND)
+                    .with(|case| case.entry.held = Some(case.present.now - staleness + nano)),
+                Ok(()),
             ),
             // Age.
             ("proven, read long ago", same().asked(age - nano), Ok(())),

@@ -114,6 +114,27 @@ async fn a_commit_whose_caller_has_left_takes_the_old_state_out() {
     assert_cached(&node, &old, &found(&new), false).await;
 }
 
+/// The feed is about what others change: its proofs say nothing of a write of this node that has happened
+/// and whose reply has not been taken in, for as long as that may be.
+#[tokio::test(start_paused = true)]
+async fn no_proof_keeps_the_old_state_alive_while_a_write_is_under_way() {
+    let world = World::new();
+    let (node, old) = (world.node(), world.stored().await);
+    node.finds(&old, &old).await;
+    let new = records::successor(&old);
+    let gate = node.gates().hold(Verb::Commit, Moment::AfterCall);
+    let committing = node.committing(&old, &new);
+    gate.arrivals(1).await;
+    assert_cached(&node, &old, &found(&old), true).await;
+    tokio::time::sleep(STALENESS).await;
+    assert_cached(&node, &old, &found(&new), false).await;
+    gate.open();
+    assert_eq!(committing.await.unwrap(), Commit::Stored);
+    assert_cached(&node, &old, &found(&new), true).await;
+    tokio::time::sleep(2 * STALENESS).await;
+    assert_cached(&node, &old, &found(&new), true).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_commit_whose_reply_is_lost_takes_the_old_state_out() {
     let world = World::new();
