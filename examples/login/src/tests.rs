@@ -136,7 +136,8 @@ async fn a_logout_holds_for_every_copy_of_the_cookie() {
     visitor.post("/logout", "").await;
     assert_eq!(visitor.cookie, None);
     assert_eq!(other.get("/account").await.location.as_deref(), Some("/"));
-    assert_eq!(other.cookie, None, "the browser is told to forget it");
+    // Not even told to forget it: this answer could come after that of a login.
+    assert!(other.cookie.is_some());
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ impl Draft {
 
     /// Removes all values, of which there may be none.
     pub(crate) fn clear(&mut self) {
-        if self.is_current && self.changes.len() == 0 && self.below().is_empty() {
+        if self.is_current && self.changes.steps() == 0 && self.below().is_empty() {
             return;
         }
         self.changes.clear();
@@ -156,13 +156,13 @@ impl Draft {
         replayed: &Changes,
         edits: Option<Edits>,
     ) -> bool {
-        if self.changes.len() != replayed.len() {
+        if self.changes.steps() != replayed.steps() {
             return false;
         }
         self.put_unseen(below);
         if let Some(edits) = edits {
             self.edits = edits;
-            self.needs_replay = replayed.len() > 0;
+            self.needs_replay = replayed.steps() > 0;
         }
         true
     }

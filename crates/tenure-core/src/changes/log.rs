@@ -62,7 +62,7 @@ impl Changes {
     }
 
     /// How many changes of values there are.
-    pub(super) const fn len(&self) -> usize {
+    pub(super) const fn steps(&self) -> usize {
         self.log.len()
     }
 

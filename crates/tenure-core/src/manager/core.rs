@@ -113,7 +113,7 @@ impl Core {
             }
             secret = SessionSecret::random(&*self.entropy)?;
             let (id, lineage) = self.draw_identity()?;
-            record = record.as_another(id, lineage, secret.hash());
+            record = record.begun_anew(id, lineage, secret.hash());
         }
     }
 

@@ -8,8 +8,10 @@ use crate::{SessionId, Timestamp};
 /// earlier one is forgotten, so the table never grows: it saves store calls, and nothing depends on it.
 #[derive(Debug)]
 pub(super) struct Recent {
-    places: Box<[Mutex<Option<(SessionId, Timestamp)>>]>,
+    places: Box<[Place]>,
 }
+
+type Place = Mutex<Option<(SessionId, Timestamp)>>;
 
 impl Recent {
     /// Notes a point in time, instead of any earlier one.
@@ -43,7 +45,7 @@ impl Recent {
             .map(|(_, time)| time)
     }
 
-    fn place(&self, id: SessionId) -> &Mutex<Option<(SessionId, Timestamp)>> {
+    fn place(&self, id: SessionId) -> &Place {
         let [.., high, low] = id.as_bytes();
         // The last bytes of a version 4 UUID are random.
         &self.places[usize::from(u16::from_be_bytes([*high, *low])) % PLACES]

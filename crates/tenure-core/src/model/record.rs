@@ -166,7 +166,7 @@ impl Record {
 
     /// The same content, as the beginning of another session.
     #[must_use]
-    pub(crate) fn as_another(
+    pub(crate) fn begun_anew(
         mut self,
         id: SessionId,
         lineage: Lineage,

@@ -386,7 +386,7 @@ impl SessionStore for Ledger {
                 };
             };
             let is_other = !whose.is_stored_in(&bytes);
-            let decoded = self.decode(id, bytes.clone());
+            let decoded = self.decode(id, bytes);
             if is_other && !self.has(Bug::DeleteComparesNothing) {
                 let is_damaged = decoded.is_err();
                 if !(is_damaged && self.has(Bug::DeleteTakesDamagedForNobodys)) {

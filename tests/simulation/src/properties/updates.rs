@@ -48,9 +48,9 @@ pub(super) fn check(journal: &Journal, past: &Past, violations: &mut Vec<Violati
                 }
             }
             Fate::Refused => {
-                // What the server has lost, or what ended with its session, is not there.
+                // What the server has lost is not there.
                 let mut lasting = states.iter().filter(|state| {
-                    let is_there = past.record(state.id).is_some() && journal.is_known(state.id);
+                    let is_there = journal.is_known(state.id);
                     is_there && Some(state.step) >= past.last_loss()
                 });
                 if lasting.any(|state| state.has(change)) {
