@@ -131,7 +131,8 @@ async fn a_logout_ends_the_session_for_everyone_who_has_the_cookie() {
 
     visitor.cookie = before;
     assert_eq!(visitor.get("/").await.body, "nobody, visits: 0\n");
-    assert_eq!(visitor.cookie, None, "the browser is told to forget it");
+    // Not even told to forget it: this answer could come after that of a login.
+    assert!(visitor.cookie.is_some());
 }
 
 #[tokio::test]
