@@ -15,10 +15,10 @@ fn shows(flaw: Flaw, kind: Kind) {
     assert!(is_found, "{flaw:?} shows in no schedule as {kind:?}");
 }
 
-/// A flaw shows in the first hundred, as a rule.
+/// A flaw shows in the first hundred, as a rule; proofs that overtake reports in some thousands.
 const BATCH: u64 = 100;
 
-const MOST_BATCHES: u64 = 30;
+const MOST_BATCHES: u64 = 120;
 
 #[test]
 fn a_server_that_commits_without_comparing_shows() {
