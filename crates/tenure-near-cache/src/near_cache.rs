@@ -1,6 +1,5 @@
 use std::{fmt, sync::Arc};
 
-use futures_util::FutureExt;
 use tenure_core::{
     Commit, Create, Delete, Freshness, Load, Record, Relation, Renewal, SessionId, SessionStore,
     StoreError, Timestamp, Version, VersionUse, Whose,
@@ -8,6 +7,7 @@ use tenure_core::{
 
 use crate::{
     Metrics, NearCacheBuilder, events,
+    flight::take_off,
     pulse::Pulse,
     shelf::{Shelf, Ticket},
     verdict::Answer,
@@ -77,7 +77,7 @@ impl<S: SessionStore> NearCache<S> {
         let Freshness::AtLeast(floor) = freshness else {
             return ask(self.shelf.read(id)).await;
         };
-        let fly = || self.shelf.fly(id, |ticket| ask(ticket).boxed().shared());
+        let fly = || self.shelf.fly(id, |ticket| take_off(ask(ticket)));
         let (flight, is_joined) = fly();
         if !is_joined {
             return flight.await;

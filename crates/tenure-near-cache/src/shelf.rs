@@ -50,6 +50,8 @@ struct Calls {
     under_way: usize,
     /// How many of them write.
     writing: usize,
+    /// Up to when all changes were known as the first of those began.
+    proven_before: Option<Instant>,
     /// Counts what may have changed the session since the first of them began. A call during which
     /// this has moved may bring an answer from before the change: it is dirty.
     changes: u64,
@@ -116,18 +118,14 @@ impl Shelf {
     pub(crate) fn write(self: &Arc<Self>, id: SessionId) -> Ticket {
         let mut shard = self.shard(id);
         let calls = shard.entry(id).or_default();
-        calls.writing += 1;
-        if let Some(entry) = self.entries.peek(&id)
-            && entry.held.is_none()
-        {
-            self.entries.insert(id, self.held(entry));
+        if calls.writing == 0 {
+            calls.proven_before = self.proven();
+            if let Some(entry) = self.entries.peek(&id) {
+                self.entries.insert(id, calls.hold(entry));
+            }
         }
+        calls.writing += 1;
         self.open(calls, id, true)
-    }
-
-    fn held(&self, entry: Entry) -> Entry {
-        let held = Some(self.proven().unwrap_or(entry.asked));
-        Entry { held, ..entry }
     }
 
     /// Joins the load of a session that is under way, if its answer will be new enough, or else
@@ -174,12 +172,12 @@ impl Shelf {
             calls.spoil();
         }
         calls.writing -= usize::from(ticket.writes);
-        let is_held = calls.writing > 0;
         match ticket.answer.take() {
             Some(Answer::Deleted) => self.insert(id, Entry::new(Answer::Deleted, Instant::now())),
             Some(answer) if is_clean => {
                 let entry = Entry::new(answer, ticket.asked);
-                self.insert(id, if is_held { self.held(entry) } else { entry });
+                let is_held = calls.writing > 0;
+                self.insert(id, if is_held { calls.hold(entry) } else { entry });
             }
             answer => {
                 if answer.is_some() {
@@ -260,6 +258,12 @@ impl fmt::Debug for Shelf {
 }
 
 impl Calls {
+    /// An entry to which later proofs do not apply.
+    fn hold(&self, entry: Entry) -> Entry {
+        let held = Some(self.proven_before.unwrap_or(entry.asked));
+        Entry { held, ..entry }
+    }
+
     /// The answers of all calls that are under way may be from before a change.
     fn spoil(&mut self) {
         self.changes += 1;

@@ -17,8 +17,8 @@ use crate::{error::no_connection_in_time, home::Home, link::Link, tracking::Trac
 ///
 /// The driver's connection manager is not used: it does not reconnect when a server stops answering.
 /// Here, a connection that breaks, or on which several calls in a row get no answer, is replaced by
-/// the next call. At most one attempt to connect is under way, whose outcome all callers share; and when
-/// one has failed, the next begins after a [`pause`], for which its callers wait. So a server that refuses
+/// the next call. At most one attempt to connect is under way, whose outcome all callers share; and after
+/// one has ended, the next begins after a [`pause`], for which its callers wait. So a server that refuses
 /// is asked some twenty times a second by each node, however many calls there are, and one that is back
 /// is in use within the pause.
 pub(crate) struct Connector {
@@ -34,7 +34,7 @@ pub(crate) struct Connector {
 struct State {
     link: Option<Arc<Link>>,
     attempt: Option<Attempt>,
-    /// When the next attempt may begin, after one that failed.
+    /// When the next attempt may begin.
     not_before: Option<Instant>,
 }
 
@@ -156,8 +156,9 @@ impl Connector {
         let is_current = |current: &mut Attempt| current.outcome.ptr_eq(&attempt.outcome);
         if state.attempt.take_if(is_current).is_some() {
             state.link = outcome.as_ref().ok().map(Arc::clone);
-            let pause_from = outcome.is_err().then(Instant::now);
-            state.not_before = pause_from.map(|now| now + pause());
+            // Also after one that succeeded: a server that has become a replica takes connections, and
+            // refuses the writes on them, for which each is given up.
+            state.not_before = Some(Instant::now() + pause());
         }
         outcome
     }
@@ -168,10 +169,10 @@ enum Current {
     Attempt(Attempt),
 }
 
-/// Between an attempt that failed and the next: 25 to 75 ms, by chance, so that the nodes that have lost
+/// Between an attempt's end and the next: 25 to 75 ms, by chance, so that the nodes that have lost
 /// a server do not come back to it all at once. Short, since it is what a server's return costs: no
 /// growing back-off.
-fn pause() -> Duration {
+pub(crate) fn pause() -> Duration {
     let mut chance = [0];
     // Without chance, the shortest: nothing secret depends on it.
     let _ = OsEntropy.fill(&mut chance);

@@ -4,12 +4,14 @@
 use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
+use parking_lot::Mutex;
 use redis::{Client, RedisError, aio::MultiplexedConnection};
 use tenure_core::{Delete, StoreError, StoreErrorKind};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
     RedisConfigError,
+    connector::pause,
     error::{Failure, no_connection_in_time, unconnected, unexpected_reply},
     home::Home,
     link::driver_config,
@@ -23,6 +25,8 @@ pub(crate) struct Exclusive {
     min_replicas: u32,
     deadline: Duration,
     home: Arc<Home>,
+    /// When the next connection may be made, after an attempt that failed.
+    not_before: Mutex<Option<Instant>>,
 }
 
 impl Exclusive {
@@ -47,6 +51,7 @@ impl Exclusive {
             min_replicas,
             deadline,
             home,
+            not_before: Mutex::default(),
         })
     }
 
@@ -99,19 +104,41 @@ impl Exclusive {
     }
 
     async fn borrow(&self) -> Result<Borrowed, StoreError> {
+        self.wait_for_turn().await;
         let pool = self.pool.clone();
         // At home, since it may connect.
         let lent = self.home.run(move || {
             let pool = pool.clone();
             async move { pool.get().await }
         });
-        match lent.await.unwrap_or(Err(PoolError::Closed)) {
+        let lent = lent.await.unwrap_or(Err(PoolError::Closed));
+        let has_failed = matches!(lent, Err(PoolError::Backend(_)));
+        *self.not_before.lock() = has_failed.then(|| Instant::now() + pause());
+        match lent {
             Ok(connection) => Ok(Borrowed {
                 connection: MultiplexedConnection::clone(&connection),
                 lent: Some(connection),
             }),
             Err(PoolError::Backend(error)) => Err(unconnected(error)),
             Err(other) => Err(StoreError::with_source(StoreErrorKind::Unavailable, other)),
+        }
+    }
+
+    /// Lets one attempt to connect after the other go ahead while they fail, with a pause between them.
+    async fn wait_for_turn(&self) {
+        loop {
+            let due = {
+                let mut not_before = self.not_before.lock();
+                match *not_before {
+                    Some(due) if due > Instant::now() => due,
+                    Some(_) => {
+                        *not_before = Some(Instant::now() + pause());
+                        return;
+                    }
+                    None => return,
+                }
+            };
+            sleep_until(due).await;
         }
     }
 

@@ -11,7 +11,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use super::SessionError;
 use crate::model::{MAX_VALUE_BYTES, Name};
@@ -26,6 +29,12 @@ pub(crate) fn encode<T: Serialize + ?Sized>(name: &Name, value: &T) -> Result<By
         key: name.as_str().to_owned(),
         source: Arc::new(error),
     })?;
+    // What could not be read again is refused now.
+    let is_readable = IgnoredAny::deserialize(&mut decoder(&encoded));
+    is_readable.map_err(|error| SessionError::Encode {
+        key: name.as_str().to_owned(),
+        source: Arc::new(error),
+    })?;
     if encoded.len() > MAX_VALUE_BYTES {
         return Err(SessionError::TooLarge {
             bytes: encoded.len(),
@@ -36,14 +45,23 @@ pub(crate) fn encode<T: Serialize + ?Sized>(name: &Name, value: &T) -> Result<By
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(name: &Name, bytes: &[u8]) -> Result<T, SessionError> {
-    let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
-    decoder.set_max_depth(MAX_DEPTH);
-    T::deserialize(&mut decoder).map_err(|error| SessionError::Decode {
+    T::deserialize(&mut decoder(bytes)).map_err(|error| SessionError::Decode {
         key: name.as_str().to_owned(),
         expected: std::any::type_name::<T>(),
         reason: reason(&error),
     })
 }
+
+fn decoder(bytes: &[u8]) -> Decoder<'_> {
+    let mut decoder = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
+    decoder.set_max_depth(MAX_DEPTH);
+    decoder
+}
+
+type Decoder<'a> = rmp_serde::Deserializer<
+    rmp_serde::decode::ReadRefReader<'a, [u8]>,
+    rmp_serde::config::HumanReadableConfig<rmp_serde::config::DefaultConfig>,
+>;
 
 /// What the decoder said, without what it may have quoted from the value.
 fn reason(error: &rmp_serde::decode::Error) -> String {
@@ -54,16 +72,23 @@ fn reason(error: &rmp_serde::decode::Error) -> String {
         TypeMismatch(_) => return "another kind of value".to_owned(),
         other => return other.to_string(),
     };
-    // The forms of serde: field names and what was expected are the type's, the rest the value's.
-    if said.starts_with("missing field ") {
-        return said.clone();
+    // The forms of serde, to the letter: field names and what was expected are the type's, the rest the value's.
+    // Whatever else a type says may be about the value.
+    let field = said.strip_prefix("missing field `");
+    let is_name = |name: &str| {
+        name.chars()
+            .all(|char| char.is_alphanumeric() || char == '_')
+    };
+    if let Some(field) = field.and_then(|rest| rest.strip_suffix('`'))
+        && is_name(field)
+    {
+        return format!("missing field `{field}`");
     }
-    let wanted = said
-        .starts_with("invalid ")
-        .then(|| said.rsplit_once(", expected "));
-    match wanted.flatten() {
-        Some((_, wanted)) => format!("expected {wanted}"),
-        None => "refused by the type".to_owned(),
+    let forms = ["invalid type: ", "invalid value: ", "invalid length "];
+    let is_serde_s = forms.iter().any(|form| said.starts_with(form));
+    match said.rsplit_once(", expected ") {
+        Some((_, wanted)) if is_serde_s => format!("expected {wanted}"),
+        _ => "refused by the type".to_owned(),
     }
 }
 
@@ -76,8 +101,9 @@ pub(crate) fn decode_optional<T: DeserializeOwned>(
 
 /// Room for most values, so that writing them moves them nowhere.
 const TYPICAL_BYTES: usize = 128;
-/// Deep enough for any sensible type, shallow enough for any stack.
-const MAX_DEPTH: usize = 64;
+
+/// As deep as JSON's parsers go by default, and shallow enough for any stack.
+const MAX_DEPTH: usize = 128;
 
 #[cfg(test)]
 mod tests {

@@ -27,12 +27,16 @@ pub(crate) struct Draft {
     changes: Changes,
     /// What `changes` come to on what is below them.
     edits: Edits,
+    /// Whether any of them changes what was there, as far as the request has seen.
+    is_effective: bool,
     /// Whether a commit has to replay them although nobody has changed the session since: they could not be
     /// replayed on what is below them now, or were made on the strength of values from before it.
     needs_replay: bool,
     /// Values that the request has read, as it saw them when it last looked. A commit does not move them:
     /// whoever replaces a value on the strength of an older one has a conflict.
     reads: Vec<(Name, Option<Bytes>)>,
+    /// Which of its own uncommitted values it has read: read values, once they are committed.
+    own_reads: Vec<Name>,
 }
 
 impl Draft {
@@ -48,6 +52,17 @@ impl Draft {
         !self.changes.is_empty()
     }
 
+    /// Whether the changes, all together, change nothing of what the store holds, and so need no commit. Where
+    /// others do change something, those that do not go along: a replay has to know of them.
+    pub(crate) const fn changes_nothing(&self) -> bool {
+        let is_idle = !self.is_effective && self.changes.login.is_none() && !self.changes.rotates;
+        is_idle && self.is_current
+    }
+
+    pub(crate) const fn rotates(&self) -> bool {
+        self.changes.rotates
+    }
+
     pub(crate) const fn login(&self) -> Option<&NewLogin> {
         self.changes.login.as_ref()
     }
@@ -60,7 +75,11 @@ impl Draft {
     /// Reads a value and remembers having read it, if it is a stored one and not the request's own.
     pub(crate) fn read(&mut self, name: &Name) -> Option<Bytes> {
         let value = self.peek(name);
-        if !self.is_own(name) {
+        if self.is_own(name) {
+            if !self.own_reads.contains(name) {
+                self.own_reads.push(name.clone());
+            }
+        } else {
             match self.reads.iter_mut().find(|(read, _)| read == name) {
                 Some((_, seen)) => seen.clone_from(&value),
                 None => self.reads.push((name.clone(), value.clone())),
@@ -83,18 +102,17 @@ impl Draft {
         view.iter().map(|(name, _)| name.to_owned()).collect()
     }
 
-    /// Puts a value in place, or removes it. What was there already, as the request has seen and as it was
-    /// at that time, needs no commit.
+    /// Puts a value in place, or removes it.
     pub(crate) fn put(&mut self, name: Name, value: Option<Bytes>) {
         let read = self.reads.iter().find(|(read, _)| *read == name);
         let seen = read.map_or(Seen::Nothing, |(_, seen)| Seen::Stored(seen.clone()));
         let below = self.own.get(&self.base, &name);
         if let Seen::Stored(seen) = &seen {
             let is_there = *seen == value && below == value && !self.is_own(&name);
-            if is_there && self.is_current {
-                return;
-            }
+            self.is_effective |= !is_there;
             self.needs_replay |= *seen != below;
+        } else {
+            self.is_effective = true;
         }
         self.changes.put(name.clone(), value.clone(), seen);
         self.edits.set(name, value);
@@ -111,6 +129,7 @@ impl Draft {
         if self.peek(name).as_ref() != old {
             return false;
         }
+        self.is_effective = true;
         self.changes.update(name.clone(), Arc::clone(apply));
         self.edits.set(name.clone(), Some(new));
         true
@@ -118,9 +137,7 @@ impl Draft {
 
     /// Removes all values, of which there may be none.
     pub(crate) fn clear(&mut self) {
-        if self.is_current && self.changes.steps() == 0 && self.below().is_empty() {
-            return;
-        }
+        self.is_effective |= !self.below().is_empty();
         self.changes.clear();
         self.edits.clear();
     }
@@ -137,10 +154,21 @@ impl Draft {
     /// Takes the changes out, leaving what was below them.
     pub(crate) fn take(&mut self) -> (Changes, Edits) {
         self.needs_replay = false;
+        self.is_effective = false;
+        // Whatever becomes of them, what is below is not what is stored any more.
+        self.is_current = false;
         (
             std::mem::take(&mut self.changes),
             std::mem::take(&mut self.edits),
         )
+    }
+
+    /// Takes the changes out where they change nothing, so that what is below them stays what it is.
+    pub(crate) fn take_unchanged(&mut self) -> Changes {
+        let is_current = self.is_current;
+        let (changes, _) = self.take();
+        self.is_current = is_current;
+        changes
     }
 
     /// What has to be replayed to put the draft onto other values, with [`put_onto`](Self::put_onto).
@@ -169,6 +197,11 @@ impl Draft {
 
     /// Puts the draft onto newer values without showing what its changes come to there.
     pub(crate) fn put_unseen(&mut self, below: &Below) {
+        for name in std::mem::take(&mut self.own_reads) {
+            if !self.reads.iter().any(|(read, _)| *read == name) {
+                self.reads.push((name, None));
+            }
+        }
         // What the request wrote itself does not count as a change by others.
         for (name, seen) in &mut self.reads {
             match below.committed.entries.get(name) {

@@ -27,7 +27,8 @@ fn guarded<T>(
     name: &Name,
     code: impl FnOnce() -> Result<T, SessionError>,
 ) -> Result<T, SessionError> {
-    catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|payload| {
+        drop_guarded(payload);
         Err(SessionError::ReplayPanicked {
             key: name.as_str().to_owned(),
         })
@@ -36,6 +37,9 @@ fn guarded<T>(
 
 /// Drops what belongs to the application in a task that may be another request's.
 pub(crate) fn drop_guarded<T>(it: T) {
-    // A panic has been printed by its hook; there is nobody else to tell.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(it)));
+    // A panic has been printed by its hook; there is nobody else to tell. What it carries is the application's
+    // too, and dropping that may panic once more: better to leak it.
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(it))) {
+        std::mem::forget(payload);
+    }
 }

@@ -39,14 +39,17 @@ impl CookieFinder {
         for field in fields {
             for value in self.values(field.as_ref()) {
                 let token = RawToken::new(value);
-                sought = match (sought, token) {
-                    (Sought::Absent, token) => token.map_or(Sought::Malformed, Sought::Found),
+                // By reference: a token that is moved on is copied, and its copies are wiped.
+                match (&sought, token) {
+                    (Sought::Absent, token) => {
+                        sought = token.map_or(Sought::Malformed, Sought::Found);
+                    }
                     // Some clients and proxies send one cookie twice: nothing is planted by that.
-                    (Sought::Found(first), Some(second)) if first == second => Sought::Found(first),
+                    (Sought::Found(first), Some(second)) if *first == second => {}
                     (Sought::Malformed | Sought::Found(_) | Sought::Ambiguous, _) => {
                         return Sought::Ambiguous;
                     }
-                };
+                }
             }
         }
         sought

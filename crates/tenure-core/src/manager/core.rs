@@ -16,7 +16,7 @@ use crate::{
     Clock, Commit, CookieConfig, Create, Delete, Entropy, Freshness, Lineage, Load, Record,
     Renewal, Retention, SessionId, SessionSecret, StoreError, StoreErrorKind, Timestamp, Version,
     VersionUse, Whose,
-    changes::SessionError,
+    changes::{SessionError, drop_guarded},
     cookie::{CookieFinder, Token, TokenKeys},
     entropy::random,
     store::ErasedStore,
@@ -125,7 +125,8 @@ impl Core {
         record: Record,
     ) -> Result<Commit, StoreError> {
         let commit = AssertUnwindSafe(self.store.commit(expected, record));
-        commit.catch_unwind().await.unwrap_or_else(|_| {
+        commit.catch_unwind().await.unwrap_or_else(|payload| {
+            drop_guarded(payload);
             let panicked = "the store panicked";
             Err(StoreError::with_source(
                 StoreErrorKind::Interrupted,
@@ -172,8 +173,9 @@ impl Core {
                 is_cookie_due,
             } => {
                 let interval = self.terms.lifetimes_of(&record).renewal_interval();
+                let recent = interval.min(RENEWAL_KNOWN);
                 // Those of other lifetimes, from before a login, say nothing.
-                let suffices = |at: Timestamp| at <= lease_end && lease_end.since(at) < interval;
+                let suffices = |at: Timestamp| at <= lease_end && lease_end.since(at) < recent;
                 let claim = self.renewed.claim(id, lease_end, suffices)?;
                 let renew = async { Ok(self.store.renew(id, lease_end).await?) };
                 let renewed = self.bounded("renew", id, pin!(renew)).await.ok()?;
@@ -242,12 +244,19 @@ impl Core {
 /// Two live ids being equal by chance does not happen; three times in a row, the generator is broken.
 const MOST_COLLISIONS: u32 = 3;
 
+/// Long enough for those that had read the session before it was renewed. Not for ever, since what is stored
+/// is what counts: a commit that comes late can take a lease back.
+const RENEWAL_KNOWN: Duration = Duration::from_secs(5);
+
 /// As long as an answer of a near cache lives at most.
 const ABSENCE_KNOWN: Duration = Duration::from_secs(60);
 
 /// `None` if the work took longer. Work that is done at once, as with a store in memory, never costs
 /// a timer.
-async fn within<T>(deadline: Duration, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+pub(super) async fn within<T>(
+    deadline: Duration,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
     let first = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context)));
     if let Poll::Ready(done) = first.await {
         return Some(done);

@@ -43,12 +43,22 @@ struct Slot {
 struct Line {
     waiting: Mutex<Vec<Arc<Place>>>,
     head: Mutex<Head>,
-    round: Mutex<Option<WeakShared<BoxFuture<'static, ()>>>>,
+    round: Mutex<Option<WeakShared<BoxFuture<'static, Ended>>>>,
 }
 
 /// The work of the committer at the head. Everybody in the line polls it, so that it goes on although
-/// one of them is kept waiting somewhere else, or leaves.
-type Round = Shared<BoxFuture<'static, ()>>;
+/// one of them is kept waiting somewhere else, or leaves. It waits for the store and for nothing else: a timer
+/// would belong to the runtime of whoever polled it first.
+type Round = Shared<BoxFuture<'static, Ended>>;
+
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// All who were in it have their outcome.
+    Settled,
+    /// Others were faster so many times in a row that a pause is due before the next round.
+    Outrun { conflicts: u32 },
+}
 
 /// A request's place in the line.
 #[derive(Debug)]
@@ -70,6 +80,8 @@ struct Head {
     /// A commit that was sent and whose outcome is not known yet. If its round is given up, the next one
     /// sends the very same commit again: it recognises itself if it had happened.
     in_flight: Option<Attempt>,
+    /// How many times in a row others have been faster.
+    conflicts: u32,
 }
 
 /// What a request's commit came to.
@@ -99,7 +111,9 @@ impl Lines {
             if let Some(outcome) = place.outcome.lock().take() {
                 return outcome;
             }
-            line.line.round(core).await;
+            if let Ended::Outrun { conflicts } = line.line.round(core).await {
+                pause(core, conflicts / CONFLICTS_PER_PAUSE).await;
+            }
         }
     }
 
@@ -173,10 +187,9 @@ impl Line {
     /// After a conflict the very next thing is another commit, onto the record that came along with it.
     /// Any pause between learning what is stored and using it would give another node the time to store
     /// something else, and a node that pauses would lose against one that does not, for ever. Now and then there
-    /// is one all the same, so that two nodes do not keep in step; the commit after it finds out what is stored by
+    /// is one all the same, between two rounds, so that two nodes do not keep in step; the commit after it finds out what is stored by
     /// then, and the one after that uses it.
-    async fn commit_waiting(&self, core: &Core) {
-        let mut conflicts = 0;
+    async fn commit_waiting(&self, core: &Core) -> Ended {
         let mut has_repeated = false;
         let follows_another = self.head.lock().newest.is_some();
         if follows_another {
@@ -192,7 +205,7 @@ impl Line {
                     head.prepare(core);
                 }
                 let Some(attempt) = &mut head.in_flight else {
-                    return;
+                    return Ended::Settled;
                 };
                 attempt.begin()
             };
@@ -201,11 +214,13 @@ impl Line {
                 has_repeated = true;
                 continue;
             }
-            if !self.head.lock().take_in(core, outcome, &mut conflicts) {
-                return;
+            let mut head = self.head.lock();
+            let conflicts = head.take_in(core, outcome);
+            if conflicts == 0 {
+                return Ended::Settled;
             }
             if conflicts.is_multiple_of(CONFLICTS_PER_PAUSE) {
-                pause(core, conflicts / CONFLICTS_PER_PAUSE).await;
+                return Ended::Outrun { conflicts };
             }
         }
     }
@@ -270,34 +285,27 @@ impl Head {
         self.in_flight = (!taken.is_empty()).then(|| Attempt::new(expected, record, taken));
     }
 
-    /// Takes in what the store said to the commit in flight. Tells whether to go on, since somebody else was
-    /// faster.
-    fn take_in(
-        &mut self,
-        core: &Core,
-        outcome: Result<Commit, StoreError>,
-        conflicts: &mut u32,
-    ) -> bool {
-        let Some(attempt) = self.in_flight.take() else {
-            return false;
-        };
-        match attempt.judge(outcome) {
-            Judged::Settled(newest) => {
-                self.newest = newest.or(self.newest.take());
-                false
-            }
-            Judged::Conflict { current, places } => {
-                *conflicts += 1;
-                events::conflict(core, &current, *conflicts);
+    /// Takes in what the store said to the commit in flight. Returns how many times in a row others have
+    /// been faster; zero if there is nothing to go on with.
+    fn take_in(&mut self, core: &Core, outcome: Result<Commit, StoreError>) -> u32 {
+        let judged = self.in_flight.take().map(|attempt| attempt.judge(outcome));
+        let conflicts = std::mem::take(&mut self.conflicts);
+        match judged {
+            Some(Judged::Settled(newest)) => self.newest = newest.or(self.newest.take()),
+            Some(Judged::Conflict { current, places }) => {
+                let conflicts = conflicts + 1;
+                events::conflict(core, &current, conflicts);
                 self.newest = Some(current);
                 self.places.extend(places);
-                if *conflicts == MOST_CONFLICTS {
-                    self.give_up(core, *conflicts);
-                    return false;
+                if conflicts < MOST_CONFLICTS {
+                    self.conflicts = conflicts;
+                } else {
+                    self.give_up(core, conflicts);
                 }
-                true
             }
+            None => {}
         }
+        self.conflicts
     }
 
     fn give_up(&mut self, core: &Core, attempts: u32) {

@@ -7,7 +7,7 @@ use super::{
     line::{Place, Settled},
 };
 use crate::{
-    Clock, Entropy, Record, SecretHash, SessionId, SessionSecret, Timestamp, Whose,
+    Entropy, Record, SecretHash, SessionId, SessionSecret, Timestamp, Whose,
     changes::{Below, Changes, Draft, NewLogin, SessionError},
     model::Edits,
 };
@@ -45,9 +45,13 @@ pub(crate) enum Standing {
     Stranger,
     /// The cookie is genuine, but its session is not there.
     Lost,
-    /// The cookie's secret has been replaced. Until the grace is over, the cookie that replaces it
-    /// is probably on its way to the browser.
-    Superseded { until: Timestamp },
+    /// The cookie's secret has been replaced. Within the grace, the cookie that replaces it is probably on its
+    /// way to the browser; whether it was over counts at the time at which the request found out.
+    Superseded {
+        may_begin: bool,
+        /// The login that the request held until then. A rotation does not save it from a logout.
+        held: Option<(SessionId, Whose)>,
+    },
     /// The cookie is genuine, but what is stored of its session cannot be read: it is damaged, or a later
     /// version of tenure has written it. It can be ended, and a login begins another one.
     Unreadable {
@@ -77,6 +81,11 @@ pub(crate) struct Holding {
 /// What there is to do at a commit.
 pub(super) enum Plan {
     Nothing,
+    /// The changes are those that are stored already.
+    NothingNew {
+        /// To be dropped where no lock is held.
+        dropped: Changes,
+    },
     Refuse {
         error: SessionError,
         /// To be dropped where no lock is held.
@@ -84,9 +93,11 @@ pub(super) enum Plan {
     },
     /// Remove the stored session, if it is theirs, and the cookie.
     Delete(SessionId, Whose),
-    /// Remove the cookie; there is no session that it could open.
-    Forget,
-    Create(Changes),
+    Create {
+        changes: Changes,
+        /// What cannot be read of the session before, and has to end with the login.
+        instead_of: Option<(SessionId, Whose)>,
+    },
     Commit {
         place: Arc<Place>,
         /// The secret that replaces the present one.
@@ -105,10 +116,29 @@ impl Standing {
     }
 }
 
+impl Standing {
+    /// How a request stands that finds the secret replaced which it has held.
+    fn superseded(&self) -> Self {
+        let held = match self {
+            Self::Holder(holding) => {
+                let record = &holding.record;
+                Some((record.id(), Whose::Login(record.login().stamp)))
+            }
+            Self::Superseded { held, .. } => *held,
+            _ => None,
+        };
+        Self::Superseded {
+            may_begin: false,
+            held,
+        }
+    }
+}
+
 impl Terms {
-    pub(super) fn superseded_by(&self, record: &Record) -> Standing {
+    pub(super) fn superseded_by(&self, record: &Record, now: Timestamp) -> Standing {
         Standing::Superseded {
-            until: record.rotated_at().after(self.rotation_grace),
+            may_begin: now >= record.rotated_at().after(self.rotation_grace),
+            held: None,
         }
     }
 }
@@ -269,24 +299,33 @@ impl State {
     }
 
     /// Decides what a commit has to do, and takes the changes out of the draft.
-    pub(super) fn plan(
-        &mut self,
-        clock: &dyn Clock,
-        entropy: &dyn Entropy,
-    ) -> Result<Plan, SessionError> {
+    pub(super) fn plan(&mut self, entropy: &dyn Entropy) -> Result<Plan, SessionError> {
         if self.is_destroyed {
-            return Ok(self.plan_destruction(clock));
+            return Ok(self.plan_destruction());
         }
         if !self.draft.has_changes() {
             return Ok(Plan::Nothing);
         }
+        if self.held().is_some() && self.draft.changes_nothing() {
+            return Ok(Plan::NothingNew {
+                dropped: self.draft.take_unchanged(),
+            });
+        }
+        // Before anything is taken out that would be dropped here, under the lock, if this fails.
+        let secret = self
+            .draft
+            .rotates()
+            .then(|| SessionSecret::random(entropy))
+            .transpose()?;
         let is_exact = self.draft.is_exact();
         let (changes, edits) = self.draft.take();
         let refuse = |error, dropped| Ok(Plan::Refuse { error, dropped });
         let holding = match &self.standing {
             Standing::Holder(holding) => holding,
             Standing::Ended => return refuse(SessionError::Gone, changes),
-            Standing::Superseded { until } if clock.now() < *until && changes.login.is_none() => {
+            Standing::Superseded {
+                may_begin: false, ..
+            } if changes.login.is_none() => {
                 return refuse(SessionError::Superseded, changes);
             }
             Standing::Unreadable { error, .. } if changes.login.is_none() => {
@@ -295,15 +334,19 @@ impl State {
             Standing::Stranger
             | Standing::Lost
             | Standing::Superseded { .. }
-            | Standing::Unreadable { .. }
             | Standing::Destroyed => {
-                return Ok(Plan::Create(changes));
+                return Ok(Plan::Create {
+                    changes,
+                    instead_of: None,
+                });
+            }
+            Standing::Unreadable { id, secret, .. } => {
+                return Ok(Plan::Create {
+                    changes,
+                    instead_of: Some((*id, Whose::Secret(*secret))),
+                });
             }
         };
-        let secret = changes
-            .rotates
-            .then(|| SessionSecret::random(entropy))
-            .transpose()?;
         let onto = holding.record.clone();
         let set = ChangeSet {
             rotation: secret.as_ref().map(SessionSecret::hash),
@@ -321,19 +364,28 @@ impl State {
         })
     }
 
-    fn plan_destruction(&self, clock: &dyn Clock) -> Plan {
+    fn plan_destruction(&self) -> Plan {
         match &self.standing {
             Standing::Holder(holding) => Plan::Delete(
                 holding.record.id(),
                 Whose::Login(holding.record.login().stamp),
             ),
             Standing::Unreadable { id, secret, .. } => Plan::Delete(*id, Whose::Secret(*secret)),
-            Standing::Superseded { until } if clock.now() < *until => Plan::Refuse {
+            Standing::Superseded {
+                held: Some((id, whose)),
+                ..
+            } => Plan::Delete(*id, *whose),
+            Standing::Superseded {
+                may_begin: false, ..
+            } => Plan::Refuse {
                 error: SessionError::Superseded,
                 dropped: Changes::default(),
             },
-            Standing::Superseded { .. } | Standing::Lost => Plan::Forget,
-            Standing::Stranger | Standing::Ended | Standing::Destroyed => Plan::Nothing,
+            Standing::Superseded { .. }
+            | Standing::Lost
+            | Standing::Stranger
+            | Standing::Ended
+            | Standing::Destroyed => Plan::Nothing,
         }
     }
 
@@ -341,7 +393,6 @@ impl State {
     /// browser's cookie has to speak of every commit.
     pub(super) fn settle(
         &mut self,
-        terms: &Terms,
         settled: Settled,
         rotated: Option<SessionSecret>,
         is_to_be_told: bool,
@@ -366,7 +417,7 @@ impl State {
             } else {
                 // Another request replaced the secret, in this commit or after it. Ours is written all the
                 // same, but the cookie is for the other one to send.
-                self.standing = terms.superseded_by(&record);
+                self.standing = self.standing.superseded();
             }
         }
         below
@@ -374,13 +425,14 @@ impl State {
 
     /// Takes in the outcome of a commit that failed.
     pub(super) fn lose(&mut self, error: SessionError) -> SessionError {
-        match error {
+        match &error {
             SessionError::Gone | SessionError::HistoryLost => self.standing = Standing::Ended,
-            // When the grace began is not known here; within one request it is not over.
-            SessionError::Superseded => {
-                self.standing = Standing::Superseded {
-                    until: Timestamp::from_millis(u64::MAX),
-                };
+            SessionError::Superseded => self.standing = self.standing.superseded(),
+            // Whatever has become of it, others may have replaced the secret since.
+            SessionError::Store(fault) if fault.outcome_unknown() => {
+                if let Standing::Holder(holding) = &mut self.standing {
+                    holding.is_cookie_due = false;
+                }
             }
             _ => {}
         }
@@ -399,7 +451,12 @@ impl State {
         below
     }
 
-    pub(super) fn refresh(&mut self, record: Record) -> Result<Option<Below>, SessionError> {
+    /// `is_told_enough` says whether a cookie that speaks of the state before need not be told of this one.
+    pub(super) fn refresh(
+        &mut self,
+        record: Record,
+        is_told_enough: bool,
+    ) -> Result<Option<Below>, SessionError> {
         let Standing::Holder(holding) = &mut self.standing else {
             return Ok(None);
         };
@@ -410,9 +467,14 @@ impl State {
             base: record.values().clone(),
             committed: Edits::default(),
         };
-        holding.is_told &= record.version() == holding.record.version();
+        holding.is_told &= is_told_enough;
         holding.record = record;
         Ok(Some(below))
+    }
+
+    /// Lets go of a session that was not there any more when this request destroyed it.
+    pub(super) fn find_ended(&mut self) {
+        self.standing = Standing::Ended;
     }
 
     /// Lets go of a session that this request has destroyed.
@@ -420,8 +482,8 @@ impl State {
         self.standing = Standing::Destroyed;
     }
 
-    /// Whether the browser's cookie is to go: after a logout, and only then. A cookie without a session
-    /// may have been replaced by a login's since the browser sent it, and browsers remove by name.
+    /// Whether the browser's cookie is to go: after a logout that has ended a session, and only then. A cookie without
+    /// a session may have been replaced by a login's since the browser sent it, and browsers remove by name.
     pub(super) const fn is_removal_due(&self) -> bool {
         matches!(self.standing, Standing::Destroyed)
     }

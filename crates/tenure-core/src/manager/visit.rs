@@ -9,11 +9,14 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Core, OnHistoryLoss, SessionManager, events,
+    Core, OnHistoryLoss, SessionManager,
+    core::within,
+    events,
     state::{Plan, Standing, State},
 };
 use crate::{
-    Delete, Freshness, Load, Record, SessionSecret, StoreErrorKind, Version, VersionUse, Whose,
+    Delete, Freshness, Load, Record, SessionSecret, StoreError, StoreErrorKind, Version,
+    VersionUse, Whose,
     changes::{Below, Changes, SessionError},
     cookie::{RawToken, Sought},
 };
@@ -92,7 +95,7 @@ impl Visit {
         if let Some(outcome) = loaded() {
             return outcome;
         }
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn().await?;
         // Whoever had the turn before may have done it.
         if let Some(outcome) = loaded() {
             return outcome;
@@ -109,6 +112,20 @@ impl Visit {
                 Err(error)
             }
         }
+    }
+
+    /// Waits for whatever this request has under way with its session, as long as the store may take: that
+    /// may be a future which somebody keeps and does not poll.
+    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
+        if let Ok(turn) = self.turn.try_lock() {
+            return Ok(turn);
+        }
+        let turn = pin!(self.turn.lock());
+        let turn = within(self.core().deadline, turn).await;
+        turn.ok_or_else(|| {
+            let busy = "another call of the same request is under way";
+            StoreError::with_source(StoreErrorKind::TimedOut, busy).into()
+        })
     }
 
     /// Finds out what the presented cookie is worth.
@@ -162,7 +179,7 @@ impl Visit {
         }
         if record.secret_hash() != token.secret.hash() {
             events::superseded(core, token.id);
-            return Ok(core.terms.superseded_by(&record));
+            return Ok(core.terms.superseded_by(&record, core.clock.now()));
         }
         let is_told = is_current_key && core.is_told_enough(&record, token.version);
         Ok(Standing::holder(record, token.secret, is_told))
@@ -195,7 +212,7 @@ impl Visit {
 
     /// Reads the session anew from the primary and puts the request's changes on top.
     pub(crate) async fn refresh(&self) -> Result<(), SessionError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn().await?;
         let (id, seen) = match &*self.state.lock() {
             state if state.has_ended() => return Err(SessionError::Gone),
             State {
@@ -213,7 +230,8 @@ impl Visit {
         if self.ends_for_lost_history(&record, seen).await? {
             return Err(self.state.lock().lose(SessionError::HistoryLost));
         }
-        let below = self.state.lock().refresh(record)?;
+        let is_told_enough = self.core().is_told_enough(&record, seen);
+        let below = self.state.lock().refresh(record, is_told_enough)?;
         below.map_or(Ok(()), |below| self.put_onto(&below))
     }
 
@@ -227,33 +245,45 @@ impl Visit {
 
     /// Commits what the request has changed so far.
     pub(super) async fn commit(&self) -> Result<(), SessionError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn().await?;
         let core = self.core();
-        let plan = self.state.lock().plan(&*core.clock, &*core.entropy)?;
+        let plan = self.state.lock().plan(&*core.entropy)?;
         match plan {
             Plan::Nothing => Ok(()),
+            Plan::NothingNew { dropped } => {
+                drop(dropped);
+                Ok(())
+            }
             Plan::Refuse { error, dropped } => {
                 drop(dropped);
                 Err(error)
             }
-            Plan::Forget => {
-                self.state.lock().forget();
-                Ok(())
-            }
             Plan::Delete(id, whose) => {
                 match Box::pin(core.delete(id, whose)).await? {
-                    // Absent also if it was sent again after it had happened.
-                    Delete::Deleted | Delete::Absent => events::destroyed(core, id, "logout"),
+                    Delete::Deleted => self.state.lock().forget(),
+                    // Ended by another request, whose visitor may have logged in again since; or by this one, if
+                    // it was sent again after it had happened, and then a dead cookie does no harm.
+                    Delete::Absent => self.state.lock().find_ended(),
                     Delete::Superseded => {
                         return Err(self.state.lock().lose(SessionError::Superseded));
                     }
                 }
+                events::destroyed(core, id, "logout");
                 core.note_absent(id);
-                self.state.lock().forget();
                 Ok(())
             }
             // Boxed, so that the most frequent plan's future has no room for the others.
-            Plan::Create(changes) => Box::pin(self.create(&changes)).await,
+            Plan::Create {
+                changes,
+                instead_of,
+            } => {
+                if let Some((id, whose)) = instead_of {
+                    // Superseded only by somebody who can read it.
+                    let (Delete::Deleted | Delete::Absent | Delete::Superseded) =
+                        Box::pin(core.delete(id, whose)).await?;
+                }
+                Box::pin(self.create(&changes)).await
+            }
             Plan::Commit { place, secret } => {
                 let (id, changes) = (place.id(), &place.set.changes);
                 let committing = pin!(core.lines.commit(core, &place));
@@ -261,13 +291,11 @@ impl Visit {
                     Ok(settled) => {
                         events::committed(core, id, changes);
                         let is_to_be_told = core.tells_each_commit(&settled.record);
-                        let below =
-                            self.state
-                                .lock()
-                                .settle(&core.terms, settled, secret, is_to_be_told);
-                        // Last, since later changes of the request may fail on the new values: what was
-                        // committed is committed, and the cookie has to say so.
-                        self.put_onto(&below)
+                        let below = self.state.lock().settle(settled, secret, is_to_be_told);
+                        // Changes that were made meanwhile may fail on the new values, which their own
+                        // commit will say: these are committed.
+                        let _ = self.put_onto(&below);
+                        Ok(())
                     }
                     // A login that came too late for its own session does not have to wait for a
                     // cookie that may never arrive: it begins a session of its own.
@@ -315,7 +343,9 @@ impl Visit {
         let (record, secret) = core.bounded("create", id, creating).await?;
         events::created(core, &record);
         let below = self.state.lock().hold_new(record, own, secret);
-        self.put_onto(&below)
+        // As after any commit.
+        let _ = self.put_onto(&below);
+        Ok(())
     }
 
     /// Ends a request that gets no response.

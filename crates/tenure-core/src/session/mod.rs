@@ -176,14 +176,22 @@ impl Session {
         key: impl SessionKey<T>,
     ) -> Result<Option<T>, SessionError> {
         let name: Name = key.into_name()?;
-        let mut state = self.visit.state.lock();
-        let draft = state.changeable()?;
-        let Some(value) = draft.read(&name) else {
-            return Ok(None);
-        };
-        let value = decode(&name, &value)?;
-        draft.put(name, None);
-        Ok(Some(value))
+        for _ in 0..MOST_TRIES {
+            let Some(taken) = self.visit.state.lock().changeable()?.read(&name) else {
+                return Ok(None);
+            };
+            // How a value is decoded is the application's: it may use this session, so no lock is held.
+            let value = decode(&name, &taken)?;
+            let mut state = self.visit.state.lock();
+            let draft = state.changeable()?;
+            if draft.peek(&name).as_ref() == Some(&taken) {
+                draft.put(name, None);
+                return Ok(Some(value));
+            }
+        }
+        Err(SessionError::UpdateRecursed {
+            key: name.as_str().to_owned(),
+        })
     }
 
     /// Removes all values. Who is logged in stays so; see [`destroy`](Self::destroy) for a logout.
