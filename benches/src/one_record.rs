@@ -50,7 +50,7 @@ impl SessionStore for OneRecord {
         Ok(Commit::Stored)
     }
 
-    async fn renew(&self, id: SessionId, _: Timestamp) -> Result<Renewal, StoreError> {
+    async fn renew(&self, id: SessionId, _: Whose, _: Timestamp) -> Result<Renewal, StoreError> {
         Ok(Renewal::Renewed(self.decode(id).version()))
     }
 

@@ -75,9 +75,14 @@ impl<S: SessionStore + Clone> SessionStore for LatentStore<S> {
         outcome
     }
 
-    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
+    async fn renew(
+        &self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+    ) -> Result<Renewal, StoreError> {
         self.travel().await;
-        let outcome = self.inner.renew(id, lease_end).await;
+        let outcome = self.inner.renew(id, whose, lease_end).await;
         self.travel().await;
         outcome
     }

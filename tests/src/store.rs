@@ -48,11 +48,16 @@ impl SessionStore for AnyStore {
         }
     }
 
-    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
+    async fn renew(
+        &self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+    ) -> Result<Renewal, StoreError> {
         match self {
-            Self::Memory(store) => store.renew(id, lease_end).await,
-            Self::Redis(store) => store.renew(id, lease_end).await,
-            Self::NearCache(store) => store.renew(id, lease_end).await,
+            Self::Memory(store) => store.renew(id, whose, lease_end).await,
+            Self::Redis(store) => store.renew(id, whose, lease_end).await,
+            Self::NearCache(store) => store.renew(id, whose, lease_end).await,
         }
     }
 

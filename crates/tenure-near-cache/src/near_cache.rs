@@ -133,9 +133,14 @@ impl<S: SessionStore> SessionStore for NearCache<S> {
         Ok(outcome)
     }
 
-    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
+    async fn renew(
+        &self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+    ) -> Result<Renewal, StoreError> {
         let ticket = self.shelf.write(id);
-        let outcome = self.store.renew(id, lease_end).await?;
+        let outcome = self.store.renew(id, whose, lease_end).await?;
         if let (Renewal::Renewed(version), Some(cached)) = (outcome, ticket.cached())
             && cached.version() == version
         {

@@ -167,7 +167,13 @@ impl SessionStore for RedisStore {
         }
     }
 
-    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
+    async fn renew(
+        &self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+    ) -> Result<Renewal, StoreError> {
+        let (offset, expected) = whose.stored_field();
         let request = Request::script(
             &script::RENEW,
             &self.key(id),
@@ -175,10 +181,13 @@ impl SessionStore for RedisStore {
                 id.as_bytes(),
                 &time_bytes(lease_end),
                 &time_bytes(self.shared.clock.now()),
+                (offset + 1).to_string().as_bytes(),
+                &expected,
             ],
         );
         match self.shared.node.call(&request).await? {
             Value::Nil => Ok(Renewal::Gone),
+            Value::Int(-1) => Ok(Renewal::Superseded),
             Value::BulkString(reply) => reply
                 .split_last()
                 .and_then(|(_, version)| version_from(version))

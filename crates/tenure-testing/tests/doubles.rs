@@ -50,14 +50,20 @@ async fn a_spy_writes_every_outcome_down() {
         .commit(version, records::successor(&record))
         .await
         .unwrap();
-    let _ = store.renew(id, later).await.unwrap();
+    let _ = store
+        .renew(id, Whose::Login(record.login().stamp), later)
+        .await
+        .unwrap();
     clock.set(later);
     let _ = store.load(id, Freshness::Latest).await.unwrap();
     let _ = store
         .delete(id, Whose::Login(record.login().stamp))
         .await
         .unwrap();
-    let _ = store.renew(id, later).await.unwrap();
+    let _ = store
+        .renew(id, Whose::Login(record.login().stamp), later)
+        .await
+        .unwrap();
     let _ = store.commit(version, next.clone()).await.unwrap();
 
     assert_eq!(
@@ -216,7 +222,13 @@ async fn a_fault_after_the_call_hides_what_has_happened() {
 async fn scripts_run_in_order_and_each_verb_has_its_own() {
     let store = FaultyStore::new(MemoryStore::new());
     let record = live(&store).await;
-    let renew = || store.renew(record.id(), record.lease_end());
+    let renew = || {
+        store.renew(
+            record.id(),
+            Whose::Login(record.login().stamp),
+            record.lease_end(),
+        )
+    };
     store.pass_next(1, Verb::Renew);
     store.fail_next(1, Verb::Renew, Moment::AfterCall, StoreErrorKind::TimedOut);
     store.fail_next(

@@ -112,11 +112,19 @@ impl SessionStore for TableStore {
         Ok(Commit::Stored)
     }
 
-    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
+    async fn renew(
+        &self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+    ) -> Result<Renewal, StoreError> {
         let mut table = self.table.lock();
         let Some(stored) = live(&table, id, self.clock.now())? else {
             return Ok(Renewal::Gone);
         };
+        if !whose.is(&stored) {
+            return Ok(Renewal::Superseded);
+        }
         let renewed = stored.clone().with_lease_end(lease_end);
         if renewed.lease_end() > stored.lease_end() {
             let seen_at = self.clock.now().max(stored.seen_at());

@@ -177,14 +177,15 @@ impl Core {
                 // Those of other lifetimes, from before a login, say nothing.
                 let suffices = |at: Timestamp| at <= lease_end && lease_end.since(at) < recent;
                 let claim = self.renewed.claim(id, lease_end, suffices)?;
-                let renew = async { Ok(self.store.renew(id, lease_end).await?) };
+                let whose = Whose::Login(record.login().stamp);
+                let renew = async { Ok(self.store.renew(id, whose, lease_end).await?) };
                 let renewed = self.bounded("renew", id, pin!(renew)).await.ok()?;
                 claim.done();
                 match renewed {
                     Renewal::Renewed(version) if version == record.version() && is_cookie_due => {
                         Some(record.with_lease_end(lease_end))
                     }
-                    Renewal::Renewed(_) | Renewal::Gone => None,
+                    Renewal::Renewed(_) | Renewal::Superseded | Renewal::Gone => None,
                 }
             }
             Look::Reread => match self.load(id, Freshness::Latest).await.ok()? {

@@ -15,7 +15,7 @@ pub(crate) trait ErasedStore: fmt::Debug + Send + Sync {
     fn load(&self, id: SessionId, freshness: Freshness) -> Pending<'_, Load>;
     fn create(&self, record: Record) -> Pending<'_, Create>;
     fn commit(&self, expected: Version, record: Record) -> Pending<'_, Commit>;
-    fn renew(&self, id: SessionId, lease_end: Timestamp) -> Pending<'_, Renewal>;
+    fn renew(&self, id: SessionId, whose: Whose, lease_end: Timestamp) -> Pending<'_, Renewal>;
     fn delete(&self, id: SessionId, whose: Whose) -> Pending<'_, Delete>;
     fn version_use(&self) -> VersionUse;
 }
@@ -33,8 +33,8 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::commit(self, expected, record))
     }
 
-    fn renew(&self, id: SessionId, lease_end: Timestamp) -> Pending<'_, Renewal> {
-        Box::pin(SessionStore::renew(self, id, lease_end))
+    fn renew(&self, id: SessionId, whose: Whose, lease_end: Timestamp) -> Pending<'_, Renewal> {
+        Box::pin(SessionStore::renew(self, id, whose, lease_end))
     }
 
     fn delete(&self, id: SessionId, whose: Whose) -> Pending<'_, Delete> {

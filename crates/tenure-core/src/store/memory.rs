@@ -120,11 +120,19 @@ impl SessionStore for MemoryStore {
         Ok(Commit::Stored)
     }
 
-    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
+    async fn renew(
+        &self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+    ) -> Result<Renewal, StoreError> {
         let (mut shard, now) = self.shared.enter(id);
         let Some(stored) = shard.live(id, now) else {
             return Ok(Renewal::Gone);
         };
+        if !whose.is(stored) {
+            return Ok(Renewal::Superseded);
+        }
         let renewed = stored.clone().with_lease_end(lease_end);
         if renewed.lease_end() > stored.lease_end() {
             *stored = renewed.with_seen_at(now.max(stored.seen_at()));

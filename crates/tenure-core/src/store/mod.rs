@@ -91,7 +91,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         record: Record,
     ) -> impl Future<Output = Result<Commit, StoreError>> + Send;
 
-    /// Moves the end of a live record's lease to `lease_end`, but not beyond the record's absolute
+    /// Moves the end of a live record's lease to `lease_end`, if the session is theirs: with a later login came other
+    /// lifetimes. Not beyond the record's absolute
     /// limit and never to an earlier time than it has; if that moves it, the session was also
     /// [seen](Record::seen_at) at this time. The version stays. One atomic step.
     ///
@@ -102,6 +103,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     fn renew(
         &self,
         id: SessionId,
+        whose: Whose,
         lease_end: Timestamp,
     ) -> impl Future<Output = Result<Renewal, StoreError>> + Send;
 
@@ -162,9 +164,10 @@ impl<S: SessionStore> SessionStore for Arc<S> {
     fn renew(
         &self,
         id: SessionId,
+        whose: Whose,
         lease_end: Timestamp,
     ) -> impl Future<Output = Result<Renewal, StoreError>> + Send {
-        (**self).renew(id, lease_end)
+        (**self).renew(id, whose, lease_end)
     }
 
     fn delete(
@@ -252,13 +255,15 @@ pub enum Commit {
 }
 
 /// What became of a lease's renewal.
-#[must_use = "`Gone` means that the session has ended"]
+#[must_use = "`Gone` means that the session has ended, `Superseded` that nothing was moved"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "callers must handle every outcome")]
 pub enum Renewal {
     /// The lease reaches at least to the requested end or to the absolute limit. Holds the version
     /// that is stored now.
     Renewed(Version),
+    /// Somebody has logged in since; nothing was moved.
+    Superseded,
     /// The session was deleted or has expired.
     Gone,
 }

@@ -188,7 +188,11 @@ async fn a_renewed_lease_is_kept_with_the_session() {
     let (node, record) = (world.node(), world.stored().await);
     node.finds(&record, &record).await;
     let lease_end = record.lease_end().after(MILLISECOND);
-    let renewal = node.cache.renew(record.id(), lease_end).await.unwrap();
+    let renewal = node
+        .cache
+        .renew(record.id(), Whose::Login(record.login().stamp), lease_end)
+        .await
+        .unwrap();
     assert_eq!(renewal, Renewal::Renewed(record.version()));
     let renewed = record.clone().with_lease_end(lease_end);
     assert_cached(&node, &record, &found(&renewed), true).await;
@@ -202,7 +206,11 @@ async fn a_renewal_that_meets_another_version_does_not_renew_the_cached_one() {
     world.elsewhere.silence();
     let new = world.changed(&old).await;
     let lease_end = old.lease_end().after(MILLISECOND);
-    let renewal = node.cache.renew(old.id(), lease_end).await.unwrap();
+    let renewal = node
+        .cache
+        .renew(old.id(), Whose::Login(old.login().stamp), lease_end)
+        .await
+        .unwrap();
     assert_eq!(renewal, Renewal::Renewed(new.version()));
     let renewed = new.clone().with_lease_end(new.lease_end().max(lease_end));
     assert_cached(&node, &old, &found(&renewed), false).await;

@@ -5,9 +5,11 @@
 -- ARGV[1]  its id, 16 bytes
 -- ARGV[2]  the new end, 8 bytes: milliseconds since the Unix epoch
 -- ARGV[3]  the present, in the same form
+-- ARGV[4]  the position of the field by which it is told whose the session is
+-- ARGV[5]  what must stand there
 --
 -- Returns the stored version and a byte that is 1 if the end was moved and 0 if it was as late before; nil if
--- the session is gone.
+-- the session is gone; -1 if it is somebody else's by now.
 
 local id, lease_end, now = ARGV[1], ARGV[2], ARGV[3]
 
@@ -20,6 +22,10 @@ end
 -- See commit.lua.
 if difference(head, LEASE_END, now, 1) <= 0 then
   return false
+end
+local at, expected = tonumber(ARGV[4]), ARGV[5]
+if sub(head, at, at + #expected - 1) ~= expected then
+  return -1
 end
 
 if difference(lease_end, 1, head, ABSOLUTE_END) > 0 then

@@ -78,7 +78,11 @@ async fn the_key_is_the_prefix_and_the_id_and_lives_as_long_as_the_lease() {
 
     let more = Duration::from_secs(600);
     let renewal = store
-        .renew(record.id(), record.lease_end().after(more))
+        .renew(
+            record.id(),
+            Whose::Login(record.login().stamp),
+            record.lease_end().after(more),
+        )
         .await
         .unwrap();
     assert_eq!(renewal, Renewal::Renewed(record.version()));
@@ -143,7 +147,13 @@ async fn a_key_of_another_type_is_corrupt_and_is_left_alone() {
         .commit(record.version(), records::successor(&record))
         .await;
     assert_eq!(outcome.unwrap_err().kind(), corrupt);
-    let outcome = store.renew(record.id(), record.absolute_end()).await;
+    let outcome = store
+        .renew(
+            record.id(),
+            Whose::Login(record.login().stamp),
+            record.absolute_end(),
+        )
+        .await;
     assert_eq!(outcome.unwrap_err().kind(), corrupt);
     assert_eq!(send(&server, &format!("LLEN {key}")), "1");
 }
@@ -198,7 +208,13 @@ async fn use_every_verb(store: &RedisStore) {
     let next = records::successor(&record);
     let outcome = store.commit(record.version(), next.clone()).await;
     assert_eq!(outcome.unwrap(), Commit::Stored);
-    let outcome = store.renew(record.id(), record.absolute_end()).await;
+    let outcome = store
+        .renew(
+            record.id(),
+            Whose::Login(record.login().stamp),
+            record.absolute_end(),
+        )
+        .await;
     assert_eq!(outcome.unwrap(), Renewal::Renewed(next.version()));
     let _ = store
         .delete(record.id(), Whose::Login(record.login().stamp))

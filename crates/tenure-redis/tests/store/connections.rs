@@ -135,7 +135,14 @@ async fn a_load_a_renewal_and_a_deletion_survive_lost_replies() {
     let store = RedisStore::connect(proxy.url()).await.unwrap();
     // The replies that get lost are not to be those that ask for a script's text.
     let record = live(&store).await;
-    let _: Renewal = store.renew(record.id(), record.lease_end()).await.unwrap();
+    let _: Renewal = store
+        .renew(
+            record.id(),
+            Whose::Login(record.login().stamp),
+            record.lease_end(),
+        )
+        .await
+        .unwrap();
     let absent = store
         .delete(records::random_id(), Whose::Login(record.login().stamp))
         .await;
@@ -145,7 +152,13 @@ async fn a_load_a_renewal_and_a_deletion_survive_lost_replies() {
     proxy.lose_reply(1);
     holds(&store, &record).await;
     proxy.lose_reply(1);
-    let outcome = store.renew(record.id(), record.absolute_end()).await;
+    let outcome = store
+        .renew(
+            record.id(),
+            Whose::Login(record.login().stamp),
+            record.absolute_end(),
+        )
+        .await;
     assert_eq!(outcome.unwrap(), Renewal::Renewed(record.version()));
     proxy.lose_reply(1);
     let outcome = store

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tenure_core::{
     Clock, Commit, Fed, FeedListener, Freshness, Load, Record, SessionId, SessionStore,
-    StoreErrorKind, SystemClock,
+    StoreErrorKind, SystemClock, Whose,
 };
 use tenure_redis::RedisStore;
 use tenure_testing::{FaultProxy, RedisServer, Traffic, records};
@@ -129,6 +129,7 @@ async fn every_kind_of_change_is_reported() {
         pair.there
             .renew(
                 record.id(),
+                Whose::Login(record.login().stamp),
                 record.lease_end().after(Duration::from_secs(1))
             )
             .await

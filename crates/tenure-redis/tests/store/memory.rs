@@ -32,7 +32,9 @@ async fn a_full_server_takes_no_new_data_but_still_reads_renews_and_deletes() {
     holds(&store, &committed).await;
 
     let later = record.lease_end().after(Duration::from_secs(60));
-    let outcome = store.renew(record.id(), later).await;
+    let outcome = store
+        .renew(record.id(), Whose::Login(record.login().stamp), later)
+        .await;
     assert_eq!(outcome.unwrap(), Renewal::Renewed(committed.version()));
     let found = store.load(record.id(), Freshness::Latest).await;
     let Load::Found(renewed) = found.unwrap() else {

@@ -145,15 +145,16 @@ impl Run<'_> {
     }
 
     async fn renew(&mut self, session: usize) {
-        let id = self.sessions[session][0].id();
+        let record = self.sessions[session][0].clone();
+        let (id, whose) = (record.id(), Whose::Login(record.login().stamp));
         // Also to the past, and to far beyond the absolute end.
         let end = match self.below(4) {
             0 => Timestamp::default(),
             1 => Timestamp::from_millis(u64::MAX),
             _ => self.lease_end(),
         };
-        let memory = self.memory.renew(id, end).await.unwrap();
-        let redis = self.redis.renew(id, end).await.unwrap();
+        let memory = self.memory.renew(id, whose, end).await.unwrap();
+        let redis = self.redis.renew(id, whose, end).await.unwrap();
         assert_eq!(memory, redis);
         if let Renewal::Renewed(_) = redis {
             self.count("Renewed");

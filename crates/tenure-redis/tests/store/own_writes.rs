@@ -24,7 +24,12 @@ async fn an_own_write_is_not_reported_and_keeps_the_session_tracked() {
     let committed = store.commit(record.version(), next.clone()).await;
     assert_eq!(committed.unwrap(), Commit::Stored);
     let later = next.lease_end().after(Duration::from_secs(1));
-    assert!(store.renew(record.id(), later).await.is_ok());
+    assert!(
+        store
+            .renew(record.id(), Whose::Login(record.login().stamp), later)
+            .await
+            .is_ok()
+    );
     assert_eq!(pair.reported().await, []);
 
     // Each of the three kept the key tracked: a foreign change after it is reported.
@@ -117,7 +122,13 @@ impl Attempt {
                 assert_eq!(outcome.unwrap(), Commit::Stored);
             }
             Self::Renewal => {
-                let renewal = store.renew(old.id(), current.lease_end()).await;
+                let renewal = store
+                    .renew(
+                        old.id(),
+                        Whose::Login(old.login().stamp),
+                        current.lease_end(),
+                    )
+                    .await;
                 assert_eq!(renewal.unwrap(), Renewal::Renewed(current.version()));
             }
             Self::CommitOfAnotherThatIsGone => {
@@ -191,7 +202,12 @@ async fn what_a_full_table_forgets_because_of_own_writes_is_reported() {
             _ => {
                 let record = live(&pair.there).await;
                 let later = record.lease_end().after(Duration::from_secs(1));
-                assert!(store.renew(record.id(), later).await.is_ok());
+                assert!(
+                    store
+                        .renew(record.id(), Whose::Login(record.login().stamp), later)
+                        .await
+                        .is_ok()
+                );
                 record.with_lease_end(later)
             }
         });

@@ -71,11 +71,13 @@ pub async fn a_dropped_renewal_has_happened_or_not(fixture: impl Fixture) {
     for polls in POLLS {
         let later = stored.lease_end().after(Duration::from_secs(60));
         let renewed = stored.clone().with_lease_end(later);
-        let renew = fixture.store().renew(stored.id(), later);
+        let renew = fixture
+            .store()
+            .renew(stored.id(), steps::theirs(&stored), later);
         let outcome = poll_at_most(polls, renew).await;
         steps::holds(&fixture, &bystander).await;
         old_or_new(&fixture, &stored, &renewed, outcome.is_some()).await;
-        let retried = steps::renew(&fixture, stored.id(), later).await;
+        let retried = steps::renew(&fixture, &stored, later).await;
         assert_eq!(retried, Renewal::Renewed(stored.version()), "the retry");
         steps::holds(&fixture, &renewed).await;
         stored = renewed;

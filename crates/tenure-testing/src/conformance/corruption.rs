@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use tenure_core::{
     Clock, Commit, Create, Delete, Freshness, Load, Principal, RECORD_HEADER_BYTES, Record,
-    Renewal, SecretHash, SessionId, SessionStore, StoreError, StoreErrorKind, Whose,
+    SecretHash, SessionId, SessionStore, StoreError, StoreErrorKind, Whose,
 };
 
 use super::{Fixture, Planted, steps};
@@ -35,7 +35,10 @@ pub async fn a_record_that_names_another_session_is_a_fault(fixture: impl Fixtur
         .commit(foreign.version(), records::successor(&ours))
         .await;
     is_corrupt("commit", &outcome);
-    let outcome = fixture.store().renew(ours.id(), ours.absolute_end()).await;
+    let outcome = fixture
+        .store()
+        .renew(ours.id(), steps::theirs(&ours), ours.absolute_end())
+        .await;
     is_corrupt("renew", &outcome);
     is_corrupt("load", &load(&fixture, ours.id()).await);
     steps::absent(&fixture, foreign.id()).await;
@@ -68,8 +71,12 @@ pub async fn nothing_is_written_over_bytes_that_are_no_record(fixture: impl Fixt
         }
         is_corrupt(what, &load(&fixture, id).await);
 
-        match fixture.store().renew(id, ours.lease_end()).await {
-            Ok(Renewal::Renewed(_) | Renewal::Gone) if damage.shows == Shows::BeyondHeader => {}
+        match fixture
+            .store()
+            .renew(id, steps::theirs(&ours), ours.lease_end())
+            .await
+        {
+            Ok(_) if damage.shows == Shows::BeyondHeader => {}
             outcome => is_corrupt(what, &outcome),
         }
         is_corrupt(what, &load(&fixture, id).await);

@@ -120,7 +120,7 @@ pub async fn a_retried_commit_on_a_deleted_session_is_gone_and_creates_nothing(
 pub async fn a_renewal_of_a_deleted_session_is_gone_and_creates_nothing(fixture: impl Fixture) {
     let record = steps::live(&fixture).await;
     steps::deleted(&fixture, &record).await;
-    let outcome = steps::renew(&fixture, record.id(), record.absolute_end()).await;
+    let outcome = steps::renew(&fixture, &record, record.absolute_end()).await;
     assert_eq!(outcome, Renewal::Gone, "a renewal after the deletion");
     steps::absent(&fixture, record.id()).await;
 }
@@ -128,7 +128,7 @@ pub async fn a_renewal_of_a_deleted_session_is_gone_and_creates_nothing(fixture:
 /// A renewal never creates.
 pub async fn a_renewal_of_an_unknown_id_is_gone_and_creates_nothing(fixture: impl Fixture) {
     let record = records::fresh(fixture.clock().now());
-    let outcome = steps::renew(&fixture, record.id(), record.absolute_end()).await;
+    let outcome = steps::renew(&fixture, &record, record.absolute_end()).await;
     assert_eq!(outcome, Renewal::Gone, "a renewal of nothing");
     steps::absent(&fixture, record.id()).await;
 }

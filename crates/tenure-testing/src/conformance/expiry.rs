@@ -30,7 +30,7 @@ pub async fn an_idle_session_cannot_be_renewed(fixture: impl Fixture) {
     let record = steps::live(&fixture).await;
     advance_to_just_before(&fixture, record.lease_end());
     fixture.clock().advance(MILLISECOND);
-    let outcome = steps::renew(&fixture, record.id(), record.absolute_end()).await;
+    let outcome = steps::renew(&fixture, &record, record.absolute_end()).await;
     assert_eq!(outcome, Renewal::Gone, "a renewal after the lease's end");
     steps::ended(&fixture, record.id(), Expiry::Idle).await;
 }
@@ -50,7 +50,7 @@ pub async fn a_session_ends_at_its_absolute_limit_however_often_it_was_renewed(
     fixture.clock().advance(MILLISECOND);
     steps::ended(&fixture, record.id(), Expiry::Absolute).await;
     let later = fixture.clock().now().after(Duration::from_secs(60));
-    let outcome = steps::renew(&fixture, record.id(), later).await;
+    let outcome = steps::renew(&fixture, &record, later).await;
     assert_eq!(outcome, Renewal::Gone, "a renewal after the absolute limit");
     assert_gone(&fixture, &record, &records::successor(&record)).await;
     steps::ended(&fixture, record.id(), Expiry::Absolute).await;

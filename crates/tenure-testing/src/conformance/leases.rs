@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tenure_core::Clock;
+use tenure_core::{Clock, Renewal};
 
 use super::{Fixture, steps};
 use crate::records;
@@ -21,6 +21,17 @@ pub async fn a_renewal_does_not_stand_in_the_way_of_a_commit(fixture: impl Fixtu
     let next = records::successor(&record).with_lease_end(later);
     let next = steps::committed(&fixture, &record, next).await;
     steps::holds(&fixture, &next).await;
+}
+
+/// A renewal is of one login: with another come other lifetimes, which a late renewal must not undo.
+pub async fn a_renewal_of_an_earlier_login_moves_nothing(fixture: impl Fixture) {
+    let before = steps::live(&fixture).await;
+    let login = records::logged_in(&records::successor(&before), "ada", fixture.clock().now());
+    let login = steps::committed(&fixture, &before, login).await;
+    let outcome = steps::renew(&fixture, &before, before.absolute_end()).await;
+    assert_eq!(outcome, Renewal::Superseded, "a renewal of another login");
+    steps::holds(&fixture, &login).await;
+    steps::renewed(&fixture, &login, login.absolute_end()).await;
 }
 
 /// Of two renewals the later end counts, in whichever order they arrive.

@@ -138,12 +138,19 @@ pub(super) fn conflicts_with(outcome: &Commit, current: &Record) {
     }
 }
 
-pub(super) async fn renew(fixture: &impl Fixture, id: SessionId, lease_end: Timestamp) -> Renewal {
-    no_fault("renew", fixture.store().renew(id, lease_end).await)
+pub(super) async fn renew(
+    fixture: &impl Fixture,
+    record: &Record,
+    lease_end: Timestamp,
+) -> Renewal {
+    let renewal = fixture
+        .store()
+        .renew(record.id(), theirs(record), lease_end);
+    no_fault("renew", renewal.await)
 }
 
 pub(super) async fn renewed(fixture: &impl Fixture, record: &Record, lease_end: Timestamp) {
-    let outcome = renew(fixture, record.id(), lease_end).await;
+    let outcome = renew(fixture, record, lease_end).await;
     assert_eq!(
         outcome,
         Renewal::Renewed(record.version()),

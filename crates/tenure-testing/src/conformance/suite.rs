@@ -99,6 +99,7 @@ macro_rules! __for_each_clause {
 
             a_renewal_keeps_everything_but_the_lease
             a_renewal_does_not_stand_in_the_way_of_a_commit
+            a_renewal_of_an_earlier_login_moves_nothing
             a_renewal_never_shortens_a_lease
             a_renewal_is_cut_off_at_the_absolute_limit
             after_a_commit_its_own_lease_counts

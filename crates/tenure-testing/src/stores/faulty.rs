@@ -157,8 +157,13 @@ impl<S: SessionStore> SessionStore for FaultyStore<S> {
             .await
     }
 
-    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
-        self.call(Verb::Renew, self.inner.renew(id, lease_end))
+    async fn renew(
+        &self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+    ) -> Result<Renewal, StoreError> {
+        self.call(Verb::Renew, self.inner.renew(id, whose, lease_end))
             .await
     }
 

@@ -202,8 +202,13 @@ impl<S: SessionStore> SessionStore for FedStore<S> {
             .await
     }
 
-    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
-        self.write(id, self.inner.renew(id, lease_end)).await
+    async fn renew(
+        &self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+    ) -> Result<Renewal, StoreError> {
+        self.write(id, self.inner.renew(id, whose, lease_end)).await
     }
 
     async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {

@@ -130,13 +130,19 @@ impl<S: SessionStore> SessionStore for SpyStore<S> {
             .await
     }
 
-    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
+    async fn renew(
+        &self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+    ) -> Result<Renewal, StoreError> {
         let outcome = |answer: &Renewal| match answer {
             Renewal::Renewed(_) => Outcome::Renewed,
+            Renewal::Superseded => Outcome::Superseded,
             Renewal::Gone => Outcome::Gone,
         };
         let call = Call::new(Verb::Renew, id);
-        self.watch(call, self.inner.renew(id, lease_end), outcome)
+        self.watch(call, self.inner.renew(id, whose, lease_end), outcome)
             .await
     }
 
@@ -312,7 +318,7 @@ pub enum Outcome {
     Gone,
     /// A deletion happened.
     Deleted,
-    /// A deletion met another secret.
+    /// A renewal or a deletion met a later login.
     Superseded,
     /// The call failed.
     Failed(StoreErrorKind),

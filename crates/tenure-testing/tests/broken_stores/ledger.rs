@@ -66,6 +66,7 @@ pub(crate) enum Bug {
     PrincipalsAreForgotten,
     ReadsThenWrites,
     RenewAcceptsExpired,
+    RenewComparesNothing,
     RenewCountsAsCommit,
     RenewCreates,
     RenewDoesNothing,
@@ -356,7 +357,12 @@ impl SessionStore for Ledger {
         .await
     }
 
-    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
+    async fn renew(
+        &self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+    ) -> Result<Renewal, StoreError> {
         self.transact(id, |stored| {
             let Some(bytes) = stored else {
                 return Ok(match self.bug {
@@ -370,6 +376,9 @@ impl SessionStore for Ledger {
             let stored = self.decode(id, bytes)?;
             if self.ended(&stored) && !self.has(Bug::RenewAcceptsExpired) {
                 return Ok((Renewal::Gone, Write::Nothing));
+            }
+            if !whose.is(&stored) && !self.has(Bug::RenewComparesNothing) {
+                return Ok((Renewal::Superseded, Write::Nothing));
             }
             let write = self.renewed(&stored, lease_end);
             Ok((Renewal::Renewed(stored.version()), write))

@@ -221,6 +221,10 @@ const VIOLATIONS: &[(Bug, &[&str])] = &[
         ],
     ),
     (
+        Bug::RenewComparesNothing,
+        &["a_renewal_of_an_earlier_login_moves_nothing"],
+    ),
+    (
         Bug::RenewCountsAsCommit,
         &[
             "a_renewal_does_not_stand_in_the_way_of_a_commit",

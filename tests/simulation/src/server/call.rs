@@ -39,7 +39,7 @@ pub(crate) enum Ask {
     Load(SessionId, Freshness),
     Create(Record),
     Commit(Version, Record),
-    Renew(SessionId, Timestamp),
+    Renew(SessionId, Whose, Timestamp),
     Delete(SessionId, Whose),
     /// Nothing but the proof that all reports from before have arrived.
     Prove,
@@ -50,7 +50,7 @@ impl Ask {
     pub(crate) fn id(&self) -> Option<SessionId> {
         match self {
             Self::Prove => None,
-            Self::Load(id, _) | Self::Renew(id, _) | Self::Delete(id, _) => Some(*id),
+            Self::Load(id, _) | Self::Renew(id, ..) | Self::Delete(id, _) => Some(*id),
             Self::Create(record) | Self::Commit(_, record) => Some(record.id()),
         }
     }
@@ -138,6 +138,7 @@ impl fmt::Display for Answer {
                 write!(f, "conflict with version {}", record.version().counter())
             }
             Self::Commit(Commit::Gone) | Self::Renew(Renewal::Gone) => f.write_str("gone"),
+            Self::Renew(Renewal::Superseded) => f.write_str("superseded"),
             Self::Renew(Renewal::Renewed(version)) => {
                 write!(f, "renewed, version {}", version.counter())
             }

@@ -68,12 +68,17 @@ impl SessionStore for NodeStore {
         self.call(Ask::Commit(expected, record), expect).await
     }
 
-    async fn renew(&self, id: SessionId, lease_end: Timestamp) -> Result<Renewal, StoreError> {
+    async fn renew(
+        &self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+    ) -> Result<Renewal, StoreError> {
         let expect = |answer| match answer {
             Answer::Renew(renewal) => Some(renewal),
             _ => None,
         };
-        self.call(Ask::Renew(id, lease_end), expect).await
+        self.call(Ask::Renew(id, whose, lease_end), expect).await
     }
 
     async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {

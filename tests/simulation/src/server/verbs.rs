@@ -23,7 +23,9 @@ impl Server {
             }),
             Ask::Create(record) => Answer::Create(self.create(record, cause)),
             Ask::Commit(expected, record) => Answer::Commit(self.commit(expected, record, cause)),
-            Ask::Renew(id, lease_end) => Answer::Renew(self.renew(id, lease_end, cause)),
+            Ask::Renew(id, whose, lease_end) => {
+                Answer::Renew(self.renew(id, whose, lease_end, cause))
+            }
             Ask::Delete(id, whose) => Answer::Delete(self.delete(id, whose, cause)),
         }
     }
@@ -55,10 +57,19 @@ impl Server {
         Commit::Stored
     }
 
-    fn renew(&mut self, id: SessionId, lease_end: Timestamp, cause: Cause) -> Renewal {
+    fn renew(
+        &mut self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+        cause: Cause,
+    ) -> Renewal {
         let Some(stored) = self.past.live(id, cause.at).cloned() else {
             return Renewal::Gone;
         };
+        if !whose.is(&stored) {
+            return Renewal::Superseded;
+        }
         let version = stored.version();
         let renewed = stored.clone().with_lease_end(lease_end);
         if renewed.lease_end() > stored.lease_end() {
