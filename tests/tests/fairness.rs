@@ -3,12 +3,6 @@
 //! A committer that had lost twice once paused before it used what it had learnt, and lost again, until it
 //! gave up: 503 without any fault.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a surprise is a failed test; the figures are for whoever runs it"
-)]
-
 use std::time::Duration;
 
 use tenure_core::{MemoryStore, SessionManager};

@@ -5,6 +5,7 @@
 //! after a login once set a cookie with the secret that the login had replaced.
 
 #![expect(
+    clippy::expect_used,
     clippy::unwrap_used,
     reason = "a story that meets a surprise has failed"
 )]

@@ -35,6 +35,7 @@ pub(crate) struct Link {
     misses: AtomicU32,
     /// How long a call must have waited to count as a miss.
     patience: Duration,
+    made: Instant,
 }
 
 impl Link {
@@ -65,6 +66,7 @@ impl Link {
             broken,
             misses: AtomicU32::new(0),
             patience,
+            made: Instant::now(),
         })
     }
 
@@ -101,8 +103,9 @@ impl Link {
                 let read_only = error.kind() == demoted;
                 let failure = Failure::from(error);
                 // A primary that has become a replica keeps its connections. Only a new one asks the
-                // name service who the primary is now.
-                if read_only || matches!(failure, Failure::Broken(_)) {
+                // name service who the primary is now; now and then, since each costs a cache all that it has.
+                let is_demoted = read_only && self.made.elapsed() >= LOOKED_FOR_EVERY;
+                if is_demoted || matches!(failure, Failure::Broken(_)) {
                     self.retire();
                 } else {
                     self.misses.store(0, Ordering::Relaxed);
@@ -192,6 +195,9 @@ impl Drop for Receiver {
         }
     }
 }
+
+/// How often a primary is looked for elsewhere while the server that is found refuses to write.
+const LOOKED_FOR_EVERY: Duration = Duration::from_millis(250);
 
 /// So many calls in a row without an answer, and the connection counts as dead. One can be a slow
 /// command of someone else's; the sooner after that, the sooner a black hole is left behind.
