@@ -2,12 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    Visit,
-    core::Look,
-    events,
-    state::{Standing, State},
-};
+use super::{Visit, core::Look, events, standing::Standing, state::State};
 use crate::{Record, SessionSecret, changes::SessionError};
 
 /// What a response needs besides what the application put into it.

@@ -8,6 +8,7 @@ mod events;
 mod finish;
 mod line;
 mod recent;
+mod standing;
 mod state;
 mod visit;
 

@@ -12,7 +12,8 @@ use super::{
     Core, OnHistoryLoss, SessionManager,
     core::within,
     events,
-    state::{Plan, Standing, State},
+    standing::Standing,
+    state::{Plan, State},
 };
 use crate::{
     Delete, Freshness, Load, Record, SessionSecret, StoreError, StoreErrorKind, Version,
