@@ -106,8 +106,8 @@ impl Draft {
     pub(crate) fn put(&mut self, name: Name, value: Option<Bytes>) {
         let read = self.reads.iter().find(|(read, _)| *read == name);
         let seen = read.map_or(Seen::Nothing, |(_, seen)| Seen::Stored(seen.clone()));
-        let below = self.own.get(&self.base, &name);
         if let Seen::Stored(seen) = &seen {
+            let below = self.own.get(&self.base, &name);
             let is_there = *seen == value && below == value && !self.is_own(&name);
             self.is_effective |= !is_there;
             self.needs_replay |= *seen != below;
