@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct Index {
     pub(super) store: Arc<dyn ErasedIndex>,
     pub(super) limit: Option<LoginLimit>,
-    pub(super) gate: Gate,
+    gate: Gate,
 }
 
 impl Index {
