@@ -50,10 +50,10 @@ pub use self::{
         SessionManagerBuilder, SessionManagerError, UserLogins, outcome_status, report_misuse,
     },
     model::{
-        AnyKey, DecodeError, Epoch, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes,
-        LifetimesError, Lineage, Login, LoginName, LoginStamp, Principal, RECORD_HEADER_BYTES,
-        Record, Relation, Retention, SecretHash, SessionId, SessionKey, SessionSecret, Values,
-        Version, Whose,
+        Actor, AnyKey, Client, ClientInfo, DecodeError, Epoch, Expiry, InvalidKey,
+        InvalidPrincipal, Key, Lifetimes, LifetimesError, Lineage, Login, LoginName, LoginStamp,
+        Principal, RECORD_HEADER_BYTES, Record, Relation, Retention, SecretHash, SessionId,
+        SessionKey, SessionSecret, Values, Version, Whose,
     },
     session::{LoginOptions, Session, SessionData, SessionHandle, Stored},
     store::{

@@ -10,8 +10,8 @@ use super::{
     recent::Recent,
 };
 use crate::{
-    Clock, CookieConfig, Entropy, InvalidKey, KeyRing, Lifetimes, LoginLimit, OsEntropy,
-    RECORD_HEADER_BYTES, SessionIndex, SessionKey, SystemClock,
+    ClientInfo, Clock, CookieConfig, Entropy, InvalidKey, KeyRing, Lifetimes, LoginLimit,
+    OsEntropy, RECORD_HEADER_BYTES, SessionIndex, SessionKey, SystemClock,
     changes::{Merges, OnConflict},
     cookie::CookieFinder,
     store::{ErasedIndex, ErasedStore},
@@ -23,6 +23,7 @@ pub struct SessionManagerBuilder {
     store: Box<dyn ErasedStore>,
     index: Option<Arc<dyn ErasedIndex>>,
     limit: Option<LoginLimit>,
+    client_info: ClientInfo,
     keys: KeyRing,
     application: String,
     cookie: CookieConfig,
@@ -44,6 +45,7 @@ impl SessionManagerBuilder {
             store,
             index: None,
             limit: None,
+            client_info: ClientInfo::Off,
             keys,
             application: String::new(),
             cookie: CookieConfig::default(),
@@ -121,6 +123,16 @@ impl SessionManagerBuilder {
             most,
             evicts: on_limit == OnLimit::EndOldest,
         });
+        self
+    }
+
+    /// What sessions keep of the browser that they began in, or their users logged in with, for pages such as
+    /// "my devices". Default: nothing, since it is personal data and nothing needs it.
+    ///
+    /// The address comes from the application, which alone knows what proxies are before it: see
+    /// `client_address` of the adapter's layer. Without that none is kept.
+    pub fn client_info(mut self, client_info: ClientInfo) -> Self {
+        self.client_info = client_info;
         self
     }
 
@@ -231,6 +243,7 @@ impl SessionManagerBuilder {
         Ok(SessionManager {
             core: Arc::new(Core {
                 version_use: self.store.version_use(),
+                client_info: self.client_info,
                 index: self.index.map(|store| Index::new(store, self.limit)),
                 store: self.store,
                 cookie_finder: CookieFinder::new(self.cookie.name()),

@@ -19,9 +19,9 @@ use super::{
     recent::Recent,
 };
 use crate::{
-    Clock, Commit, CookieConfig, Create, Delete, Entropy, Freshness, Lineage, Load, Record,
-    Renewal, Retention, SessionId, SessionSecret, StoreError, StoreErrorKind, Timestamp, Version,
-    VersionUse, Whose,
+    ClientInfo, Clock, Commit, CookieConfig, Create, Delete, Entropy, Freshness, Lineage, Load,
+    Record, Renewal, Retention, SessionId, SessionSecret, StoreError, StoreErrorKind, Timestamp,
+    Version, VersionUse, Whose,
     changes::{NewLogin, SessionError, drop_guarded},
     cookie::{CookieFinder, Token, TokenKeys},
     entropy::random,
@@ -43,6 +43,7 @@ pub(crate) struct Core {
     pub(super) lines: Lines,
     pub(super) version_use: VersionUse,
     pub(super) index: Option<Index>,
+    pub(super) client_info: ClientInfo,
     /// Until when sessions that are not there count as not there without asking. Ids are never used
     /// again, so one cannot come to be; a dead cookie costs one look-up a minute and node.
     pub(super) absent: Recent,

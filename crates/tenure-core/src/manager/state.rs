@@ -7,7 +7,7 @@ use super::{
     standing::{Holding, Standing},
 };
 use crate::{
-    Entropy, Record, Retention, SessionId, SessionSecret, Whose,
+    Actor, Entropy, Record, Retention, SessionId, SessionSecret, Whose,
     changes::{Below, Changes, Draft, NewLogin, SessionError},
     model::Edits,
 };
@@ -83,6 +83,7 @@ pub(super) struct Ending {
 pub(super) struct Held {
     pub(super) made: LoggedIn,
     pub(super) retention: Retention,
+    pub(super) actor: Option<Actor>,
 }
 
 impl Ending {
@@ -122,8 +123,11 @@ impl State {
         self.check_cookie_can_follow()?;
         let record = self.shown().ok_or(SessionError::NobodyLoggedIn)?;
         let made = LoggedIn::of(record).ok_or(SessionError::NobodyLoggedIn)?;
-        let retention = record.retention();
-        Ok(Held { made, retention })
+        Ok(Held {
+            made,
+            retention: record.retention(),
+            actor: record.actor(),
+        })
     }
 
     /// The stored record, as long as the request has not destroyed the session.

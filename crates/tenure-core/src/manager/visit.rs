@@ -18,8 +18,8 @@ use super::{
     state::{Ending, Plan, State},
 };
 use crate::{
-    Delete, Freshness, Load, Record, SessionId, SessionSecret, StoreError, StoreErrorKind, Version,
-    VersionUse, Whose,
+    Client, Delete, Freshness, Load, Record, Retention, SessionId, SessionSecret, StoreError,
+    StoreErrorKind, Version, VersionUse, Whose,
     changes::{Below, Changes, NewLogin, SessionError},
     cookie::{RawToken, Sought},
 };
@@ -29,6 +29,8 @@ use crate::{
 pub(crate) struct Visit {
     manager: SessionManager,
     presented: Presented,
+    /// What is known of the browser, if that is kept.
+    client: OnceLock<Arc<Client>>,
     pub(super) failure: OnceLock<SessionError>,
     pub(crate) state: Mutex<State>,
     /// How many handles the request's adapter and handlers hold.
@@ -59,6 +61,7 @@ impl Visit {
         Self {
             manager,
             presented,
+            client: OnceLock::new(),
             failure: OnceLock::new(),
             state: Mutex::default(),
             handles: AtomicUsize::new(0),
@@ -71,6 +74,7 @@ impl Visit {
         Some(Self {
             manager: self.manager.clone(),
             presented: Presented::Nothing,
+            client: self.client.clone(),
             failure: OnceLock::new(),
             state: Mutex::new(self.state.lock().detached()?),
             handles: AtomicUsize::new(0),
@@ -80,6 +84,15 @@ impl Visit {
 
     pub(crate) fn manager(&self) -> &SessionManager {
         &self.manager
+    }
+
+    /// Keeps what is known of the browser. The first time counts.
+    pub(crate) fn note_client(&self, client: Client) {
+        let _ = self.client.set(Arc::new(client));
+    }
+
+    pub(crate) fn client(&self) -> Option<Arc<Client>> {
+        self.client.get().cloned()
     }
 
     pub(crate) fn is_untouched(&self) -> bool {
@@ -374,7 +387,7 @@ impl Visit {
                 return Err(self.state.lock().lose(error));
             }
             // An entry of the same user has been replaced by the new one.
-            core.settle_behind(left.filter(|left| left.user != user));
+            core.settle_behind(left.filter(|left| left.user != user || left.actor.is_some()));
         } else if changes.logs_out {
             core.settle_behind(left);
         } else if core.is_touch_due(before, &settled.record) {
@@ -403,7 +416,9 @@ impl Visit {
         let login = NewLogin {
             principal: held.made.user,
             retention: held.retention,
-            stamp: self.manager.draw_stamp()?,
+            stamp: self.manager.draw_stamp(held.actor.is_some())?,
+            actor: held.actor,
+            client: self.client(),
             is_fresh: false,
             fence: Some(fence),
             epoch: fence,
@@ -412,6 +427,25 @@ impl Visit {
         self.state.lock().bindable()?.log_in(login);
         self.commit_now().await?;
         Ok(count)
+    }
+
+    /// Ends acting in somebody's name: whoever did is logged in themselves again, in the same session.
+    pub(crate) fn stop_acting(&self) -> Result<(), SessionError> {
+        let held = self.state.lock().logged_in()?;
+        let actor = held.actor.ok_or(SessionError::NobodyLoggedIn)?;
+        let login = NewLogin {
+            principal: actor.user,
+            actor: None,
+            retention: Retention::Ordinary,
+            stamp: self.manager.draw_stamp(false)?,
+            client: self.client(),
+            is_fresh: false,
+            fence: self.core().has_index().then_some(actor.epoch),
+            epoch: actor.epoch,
+            gate: self.core().gate(),
+        };
+        self.state.lock().bindable()?.log_in(login);
+        Ok(())
     }
 
     /// Puts newer values below what the request has changed and not committed. Closures are replayed
@@ -442,7 +476,11 @@ impl Visit {
         let secret = SessionSecret::random(&*core.entropy)?;
         let (id, lineage) = core.draw_identity()?;
         let (now, lifetimes) = (core.clock.now(), core.terms.lifetimes);
-        let fresh = Record::new(id, lineage, secret.hash(), now, lifetimes).with_gate(core.gate());
+        let mut fresh = Record::new(id, lineage, secret.hash(), now, lifetimes);
+        fresh = fresh.with_gate(core.gate());
+        if let Some(client) = self.client.get() {
+            fresh = fresh.with_client(client);
+        }
         let Some((record, own)) = core.terms.begin(fresh, changes)? else {
             return Ok(());
         };

@@ -21,7 +21,23 @@ impl LoginStamp {
     /// [`EntropyError`] when the generator fails.
     pub fn random(source: &dyn Entropy) -> Result<Self, EntropyError> {
         // Zero stands for nobody.
-        Ok(Self(u64::from_be_bytes(random(source)?).max(1)))
+        Ok(Self((u64::from_be_bytes(random(source)?) & !ACTING).max(2)))
+    }
+
+    /// Draws the stamp of a login by which somebody acts in another one's name.
+    ///
+    /// # Errors
+    ///
+    /// [`EntropyError`] when the generator fails.
+    pub fn random_acting(source: &dyn Entropy) -> Result<Self, EntropyError> {
+        Ok(Self(u64::from_be_bytes(random(source)?) | ACTING))
+    }
+
+    /// Whether somebody acts in another one's name by it. Such logins take nobody's place: no limit counts them.
+    /// Odd stamps are theirs.
+    #[must_use]
+    pub const fn is_acting(self) -> bool {
+        self.0 & ACTING != 0
     }
 
     /// The stamp of that number.
@@ -39,6 +55,8 @@ impl LoginStamp {
     /// That of sessions in which nobody has logged in.
     pub const NOBODY: Self = Self(0);
 }
+
+const ACTING: u64 = 1;
 
 /// Names one login of one session: what a login index lists, and what it ends. An id alone would not do, since
 /// a session keeps it for life, whoever logs in.

@@ -1,5 +1,6 @@
 //! What a session is: values without behaviour that waits, reads a clock or talks to anyone.
 
+mod client;
 mod id;
 mod key;
 mod layout;
@@ -14,8 +15,8 @@ mod version;
 #[cfg(test)]
 pub(crate) use self::key::IntoName;
 pub(crate) use self::values::MAX_VALUE_BYTES;
-pub(crate) use self::{id::BySession, key::Name, values::Edits};
 pub use self::{
+    client::{Actor, Client, ClientInfo},
     id::SessionId,
     key::{AnyKey, InvalidKey, Key, SessionKey},
     layout::{DecodeError, RECORD_HEADER_BYTES},
@@ -27,3 +28,4 @@ pub use self::{
     values::Values,
     version::{Lineage, Relation, Version},
 };
+pub(crate) use self::{id::BySession, key::Name, values::Edits};

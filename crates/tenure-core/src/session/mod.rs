@@ -11,7 +11,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{data::SessionData, handle::SessionHandle, login::LoginOptions, stored::Stored};
 use crate::{
-    AnyKey, Epoch, Principal, Retention, SessionError, SessionId, SessionKey, Version,
+    Actor, AnyKey, Client, Epoch, Principal, Record, Retention, SessionError, SessionId,
+    SessionKey, Version,
     changes::{NewLogin, Update, decode, decode_optional, encode},
     manager::Visit,
     model::Name,
@@ -303,12 +304,72 @@ impl Session {
         Ok(NewLogin {
             principal,
             retention,
-            stamp: self.visit.manager().draw_stamp()?,
+            stamp: self.visit.manager().draw_stamp(false)?,
+            actor: None,
+            client: self.visit.client(),
             is_fresh: true,
             fence: None,
             epoch: Epoch::default(),
             gate: Epoch::default(),
         })
+    }
+
+    /// Logs an operator in as somebody else, to see what they see: as [`login`](Self::login) of `user`, and the session
+    /// says who really [acts](Self::actor). It lasts for an hour at most, however long others last.
+    ///
+    /// It is in both logins' lists: it ends when the logins of either of them are ended, nobody who is blocked can
+    /// do it, and no [limit](crate::SessionManagerBuilder::max_sessions) of the user counts it.
+    /// [`stop_acting`](Self::stop_acting) brings the operator back.
+    ///
+    /// # Security
+    ///
+    /// Whether the operator may do so is the application's to check; what is done in the user's name is its to
+    /// record, with the [actor](Self::actor).
+    ///
+    /// # Errors
+    ///
+    /// As [`login`](Self::login).
+    pub fn login_as(
+        &self,
+        user: impl AsRef<str>,
+        actor: impl AsRef<str>,
+    ) -> Result<(), SessionError> {
+        let login = NewLogin {
+            actor: Some(Actor {
+                user: Principal::new(actor)?,
+                epoch: Epoch::default(),
+            }),
+            stamp: self.visit.manager().draw_stamp(true)?,
+            ..self.new_login(Principal::new(user)?, Retention::Ordinary)?
+        };
+        self.visit.state.lock().bindable()?.log_in(login);
+        Ok(())
+    }
+
+    /// Ends what [`login_as`](Self::login_as) began: the operator is logged in as themselves again, without having
+    /// to say who they are. The session ends when it would have ended. What it holds stays; call
+    /// [`clear`](Self::clear) besides if that is the user's.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NobodyLoggedIn`] if nobody acts in another one's name,
+    /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
+    pub fn stop_acting(&self) -> Result<(), SessionError> {
+        self.visit.stop_acting()
+    }
+
+    /// Who really acts in the name of the [principal](Self::principal), if somebody does; see
+    /// [`login_as`](Self::login_as).
+    #[must_use]
+    pub fn actor(&self) -> Option<Principal> {
+        let state = self.visit.state.lock();
+        if let Some(login) = state.logging_in() {
+            return login.actor.as_ref().map(|actor| actor.user.clone());
+        }
+        if state.is_logging_out() {
+            return None;
+        }
+        Some(state.shown()?.actor()?.user)
     }
 
     /// Whether the user has asked to be remembered; see [`login_remembered`](Self::login_remembered).
@@ -401,6 +462,14 @@ impl Session {
     /// been ended all the same.
     pub async fn end_others(&self) -> Result<usize, SessionError> {
         self.visit.end_others().await
+    }
+
+    /// What was [kept](crate::SessionManagerBuilder::client_info) of the browser when the session began, or its user
+    /// logged in; nothing as long as nothing is stored for this visitor.
+    #[must_use]
+    pub fn client_at_login(&self) -> Client {
+        let state = self.visit.state.lock();
+        state.shown().map(Record::client).unwrap_or_default()
     }
 
     /// The session's id; `None` as long as nothing is stored for this visitor.

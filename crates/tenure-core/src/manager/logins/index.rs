@@ -6,8 +6,8 @@ use futures_util::future::try_join_all;
 
 use super::{Core, SessionManager, admission::Sight, events, persistently};
 use crate::{
-    Epoch, LoginCursor, LoginName, Principal, Record, Retention, Timestamp, UserCursor, UserPage,
-    changes::SessionError,
+    Client, Epoch, LoginCursor, LoginName, Principal, Record, Retention, Timestamp, UserCursor,
+    UserPage, changes::SessionError,
 };
 
 /// Who is logged in where: lists a user's logins and ends them, whichever node they were made on.
@@ -61,6 +61,10 @@ pub struct EndedLogins {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
+    /// Who is logged in.
+    pub user: Principal,
+    /// Who really acts in their name, if somebody does.
+    pub actor: Option<Principal>,
     /// Which login it is, to [end](LoginIndex::end) it by.
     pub login: LoginName,
     /// When the session came into being.
@@ -75,6 +79,8 @@ pub struct SessionInfo {
     pub absolute_end: Timestamp,
     /// Whether the user asked to be remembered.
     pub is_remembered: bool,
+    /// What was [kept](crate::SessionManagerBuilder::client_info) of the browser when the user logged in.
+    pub client: Client,
 }
 
 /// A part of a user's logins, the oldest first.
@@ -137,7 +143,7 @@ impl LoginIndex {
             let (mut sessions, mut dead) = (Vec::new(), Vec::new());
             for (login, sight) in try_join_all(looks).await? {
                 match sight {
-                    Sight::Live(record) => sessions.push(SessionInfo::of(login, &record)),
+                    Sight::Live(record) => sessions.extend(SessionInfo::of(&record)),
                     Sight::Unreadable => {}
                     Sight::Dead => dead.push(login),
                 }
@@ -245,16 +251,19 @@ impl LoginIndex {
 }
 
 impl SessionInfo {
-    fn of(login: LoginName, record: &Record) -> Self {
-        Self {
-            login,
+    fn of(record: &Record) -> Option<Self> {
+        Some(Self {
+            user: record.principal()?.clone(),
+            actor: record.actor().map(|actor| actor.user),
+            login: LoginName::of(record)?,
             created_at: record.created_at(),
             authenticated_at: record.login().at,
             seen_at: record.seen_at(),
             idle_end: record.lease_end(),
             absolute_end: record.absolute_end(),
             is_remembered: record.retention() == Retention::Remembered,
-        }
+            client: record.client(),
+        })
     }
 }
 

@@ -34,10 +34,12 @@ impl Index {
     }
 }
 
-/// A principal's login, as a record tells it.
+/// A login, as a record tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoggedIn {
     pub(crate) user: Principal,
+    /// Who acts in the user's name. The login is in both of their indices.
+    pub(crate) actor: Option<Principal>,
     pub(crate) login: LoginName,
 }
 
@@ -45,8 +47,16 @@ impl LoggedIn {
     pub(crate) fn of(record: &Record) -> Option<Self> {
         Some(Self {
             user: record.principal()?.clone(),
+            actor: record.actor().map(|actor| actor.user),
             login: LoginName::of(record)?,
         })
+    }
+
+    /// Whose index it is in.
+    fn users(&self) -> impl Iterator<Item = &Principal> {
+        [Some(&self.user), self.actor.as_ref()]
+            .into_iter()
+            .flatten()
     }
 }
 

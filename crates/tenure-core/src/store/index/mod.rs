@@ -26,6 +26,8 @@ use crate::{Epoch, LoginName, Principal, Timestamp};
 /// and a session, so that each may be kept somewhere else.
 ///
 /// - An entry names a login, not a session, and is in one [`LoginState`] at a time.
+/// - Logins by which somebody [acts](crate::LoginStamp::is_acting) in the principal's name are counted by no limit, and
+///   never make room.
 /// - At no time are more logins confirmed and reserved than the reservations' limit allows; one that
 ///   replaces another counts with it as one.
 /// - Epochs only grow, also where the index was lost.
