@@ -3,11 +3,13 @@
 mod attempt;
 mod builder;
 mod combine;
+mod commit;
 mod core;
 mod events;
 mod finish;
 mod line;
 mod logins;
+mod plan;
 mod recent;
 mod standing;
 mod state;

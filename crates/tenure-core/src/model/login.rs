@@ -226,3 +226,24 @@ impl fmt::Debug for Whose {
         })
     }
 }
+
+/// Why the login index has refused a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginRefusal {
+    /// The user has as many logins as they [may have](crate::SessionManagerBuilder::max_sessions), and none is to
+    /// be ended for this one. Nothing was written.
+    #[error("the user has as many logins as are allowed")]
+    TooMany,
+    /// The user's logins were ended while this one was under way, or after its
+    /// [fence](crate::LoginOptions::fence) was taken: whatever it was based on, as the old password, may not count any
+    /// more.
+    #[error("the user's logins were ended meanwhile")]
+    Revoked,
+    /// Other logins of the user took the place of this one while it was under way.
+    #[error("other logins of the user took its place")]
+    Displaced,
+    /// The user [may not log in](crate::LoginIndex::block).
+    #[error("the user may not log in")]
+    Blocked,
+}

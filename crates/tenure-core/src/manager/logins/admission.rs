@@ -4,11 +4,11 @@ use std::{pin::pin, sync::Arc};
 
 use futures_util::future::try_join_all;
 
-use super::{Core, LoggedIn, persistently};
+use super::{Core, LoggedIn, events, persistently};
 use crate::{
-    Actor, Confirm, Confirmation, Epoch, Freshness, Load, LoginLimit, LoginName, Principal, Record,
-    Reservation, Reserve, SessionId, StoreErrorKind, Whose,
-    changes::{LoginRefusal, NewLogin, SessionError},
+    Actor, Confirm, Confirmation, EndReason, Epoch, Freshness, Load, LoginLimit, LoginName,
+    LoginRefusal, Principal, Record, Reservation, Reserve, SessionId, StoreErrorKind, Whose,
+    changes::{NewLogin, SessionError},
 };
 
 /// A login that has a place in the index, and none yet among those that count.
@@ -29,6 +29,16 @@ impl Core {
     ///
     /// Ends the logins that have to make room, and those whose ending others have left undone.
     pub(in super::super) async fn admit(
+        &self,
+        new: &mut NewLogin,
+        session: SessionId,
+        before: Option<&LoggedIn>,
+    ) -> Result<Option<Admission>, SessionError> {
+        let admitted = self.try_to_admit(new, session, before).await;
+        self.observe_refusal(&new.principal, admitted)
+    }
+
+    async fn try_to_admit(
         &self,
         new: &mut NewLogin,
         session: SessionId,
@@ -72,6 +82,18 @@ impl Core {
         }))
     }
 
+    /// Tells of a login that the index has refused.
+    fn observe_refusal<T>(
+        &self,
+        user: &Principal,
+        outcome: Result<T, SessionError>,
+    ) -> Result<T, SessionError> {
+        if let Err(SessionError::LoginRefused(refusal)) = &outcome {
+            events::login_refused(self, user, *refusal);
+        }
+        outcome
+    }
+
     /// Takes a place in one principal's index.
     async fn reserve(
         &self,
@@ -87,7 +109,8 @@ impl Core {
         loop {
             match persistently(|| index.store.reserve(user, reservation.clone())).await? {
                 Reserve::Admitted { epoch, condemned } => {
-                    self.finish_ending(user, condemned, "displaced").await?;
+                    self.finish_ending(user, condemned, EndReason::Displaced)
+                        .await?;
                     return Ok(epoch);
                 }
                 Reserve::Full(logins) => {
@@ -144,14 +167,15 @@ impl Core {
                     Confirm::Displaced => LoginRefusal::Displaced,
                 };
                 for user in made.users() {
-                    self.finish_ending(user, vec![made.login], "login_refused")
+                    self.finish_ending(user, vec![made.login], EndReason::LoginRefused)
                         .await?;
                 }
                 return Err(refusal.into());
             }
             Ok(())
         };
-        self.bounded_index("confirm", pin!(confirming)).await
+        let confirmed = self.bounded_index("confirm", pin!(confirming)).await;
+        self.observe_refusal(&made.user, confirmed)
     }
 
     /// Those of some logins whose sessions have ended, or are not theirs any more.

@@ -6,8 +6,8 @@ use futures_util::future::try_join_all;
 
 use super::{Core, LoggedIn, admission::whose, persistently};
 use crate::{
-    CONDEMNED_PER_CALL, Delete, Ending, Epoch, LoginName, LoginSeen, Principal, Record, Timestamp,
-    Touch, changes::SessionError, entropy::random,
+    CONDEMNED_PER_CALL, Delete, EndReason, Ending, Epoch, LoginName, LoginSeen, Principal, Record,
+    Timestamp, Touch, changes::SessionError, entropy::random,
 };
 
 use super::super::events;
@@ -20,7 +20,7 @@ impl Core {
         user: &Principal,
         spares: Option<LoginName>,
         blocks: bool,
-        reason: &'static str,
+        reason: EndReason,
     ) -> Result<(usize, Epoch), SessionError> {
         let index = self.index()?;
         let ending = Ending {
@@ -53,7 +53,7 @@ impl Core {
         &self,
         user: &Principal,
         condemned: Vec<LoginName>,
-        reason: &'static str,
+        reason: EndReason,
     ) -> Result<usize, SessionError> {
         if condemned.is_empty() {
             return Ok(0);
@@ -63,7 +63,7 @@ impl Core {
             let delete = || self.store.delete(login.session(), whose(*login));
             let deletion = persistently(delete).await?;
             if deletion == Delete::Deleted {
-                events::destroyed(self, login.session(), reason);
+                events::destroyed(self, login.session(), Some(user), reason);
             }
             Ok::<_, SessionError>(deletion)
         });
@@ -105,7 +105,7 @@ impl Core {
             Touch::Known => {}
             Touch::Entered => events::login_entered_again(self, seen.login.session()),
             Touch::Ended => {
-                self.finish_ending(user, vec![seen.login], "revoked")
+                self.finish_ending(user, vec![seen.login], EndReason::Revoked)
                     .await?;
             }
         }

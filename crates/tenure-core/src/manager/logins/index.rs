@@ -6,8 +6,8 @@ use futures_util::future::try_join_all;
 
 use super::{Core, SessionManager, admission::Sight, events, persistently};
 use crate::{
-    Client, Epoch, LoginCursor, LoginName, Principal, Record, Retention, Timestamp, UserCursor,
-    UserPage, changes::SessionError,
+    AuditAction, Client, EndReason, Epoch, LoginCursor, LoginName, Operator, Principal, Record,
+    Retention, Timestamp, UserCursor, UserPage, changes::SessionError,
 };
 
 /// Who is logged in where: lists a user's logins and ends them, whichever node they were made on.
@@ -32,6 +32,7 @@ use crate::{
 #[derive(Clone)]
 pub struct LoginIndex {
     core: Arc<Core>,
+    by: Option<Operator>,
 }
 
 /// What to do about a login when its user has as many as they may have.
@@ -100,11 +101,24 @@ impl SessionManager {
     pub fn index(&self) -> LoginIndex {
         LoginIndex {
             core: Arc::clone(&self.core),
+            by: None,
         }
     }
 }
 
 impl LoginIndex {
+    /// The same, for what an operator does to others. Without it, ending a user's logins is what the user does.
+    ///
+    /// With an [audit trail](crate::SessionManagerBuilder::audit) it says who did what and why, and an operator has to
+    /// give a reason.
+    #[must_use]
+    pub fn by(self, operator: Operator) -> Self {
+        Self {
+            by: Some(operator),
+            ..self
+        }
+    }
+
     /// The present state of a user's logins, to be taken *before* their password is looked at, and given to
     /// [`login_with`](crate::Session::login_with): if the user's logins are ended in between, as with a new password,
     /// the login is refused. Can be kept in a session for logins of several steps.
@@ -134,7 +148,8 @@ impl LoginIndex {
         let index = core.index()?;
         let listing = async {
             let page = persistently(|| index.store.logins(&user, after, LOGINS_PER_PAGE)).await?;
-            core.finish_ending(&user, page.condemned, "revoked").await?;
+            core.finish_ending(&user, page.condemned, EndReason::Revoked)
+                .await?;
             let next = page.logins.last().copied();
             let next = next.filter(|_| page.logins.len() == LOGINS_PER_PAGE);
             let looks = page.logins.into_iter().map(|listed| async move {
@@ -165,15 +180,23 @@ impl LoginIndex {
     pub async fn end(&self, user: impl AsRef<str>, login: LoginName) -> Result<bool, SessionError> {
         let (core, user) = (&self.core, Principal::new(user)?);
         let index = core.index()?;
+        let reason = match self.by {
+            None => EndReason::EndedByUser,
+            Some(_) => EndReason::EndedByOperator,
+        };
         let ending = async {
             let is_theirs = persistently(|| index.store.condemn(&user, login)).await?;
             if !is_theirs {
                 return Ok(false);
             }
-            let ended = core.finish_ending(&user, vec![login], "ended_by_user");
-            Ok(ended.await? > 0)
+            Ok(core.finish_ending(&user, vec![login], reason).await? > 0)
         };
-        core.bounded_index("condemn", pin!(ending)).await
+        let work = async { core.bounded_index("condemn", pin!(ending)).await };
+        let (action, by) = (AuditAction::End, self.by.as_ref());
+        core.audited(action, Some(&user), by, work, |is_ended| {
+            u64::from(*is_ended)
+        })
+        .await
     }
 
     /// Logs a user out everywhere.
@@ -182,7 +205,8 @@ impl LoginIndex {
     ///
     /// See [`LoginIndex`].
     pub async fn end_all(&self, user: impl AsRef<str>) -> Result<EndedLogins, SessionError> {
-        self.end_logins(user, false, "all_ended").await
+        let action = AuditAction::EndAll;
+        self.end_logins(user, action, EndReason::AllEnded).await
     }
 
     /// Logs a user out everywhere, and refuses logins from now on, those under way included, until
@@ -193,7 +217,8 @@ impl LoginIndex {
     ///
     /// See [`LoginIndex`].
     pub async fn block(&self, user: impl AsRef<str>) -> Result<EndedLogins, SessionError> {
-        self.end_logins(user, true, "blocked").await
+        let action = AuditAction::Block;
+        self.end_logins(user, action, EndReason::Blocked).await
     }
 
     /// Lets a user log in again. Nothing if they may.
@@ -210,7 +235,11 @@ impl LoginIndex {
             }
             Ok(())
         };
-        self.core.bounded_index("unblock", pin!(unblocking)).await
+        let work = async { self.core.bounded_index("unblock", pin!(unblocking)).await };
+        let (action, by) = (AuditAction::Unblock, self.by.as_ref());
+        self.core
+            .audited(action, Some(&user), by, work, |()| 0)
+            .await
     }
 
     /// Ends all sessions there are, those included in which nobody is logged in: as if the cookies' keys had
@@ -221,9 +250,14 @@ impl LoginIndex {
     ///
     /// See [`LoginIndex`].
     pub async fn end_everyone(&self) -> Result<(), SessionError> {
-        self.core.raise_gate().await?;
-        events::everyone_ended();
-        Ok(())
+        self.core.index()?;
+        let work = async {
+            self.core.raise_gate().await?;
+            events::everyone_ended(&self.core);
+            Ok(())
+        };
+        let (action, by) = (AuditAction::EndEveryone, self.by.as_ref());
+        self.core.audited(action, None, by, work, |()| 0).await
     }
 
     /// Some of the users who are, or were lately, logged in. For jobs, since a store may have to look at all that it
@@ -241,12 +275,21 @@ impl LoginIndex {
     async fn end_logins(
         &self,
         user: impl AsRef<str>,
-        blocks: bool,
-        reason: &'static str,
+        action: AuditAction,
+        reason: EndReason,
     ) -> Result<EndedLogins, SessionError> {
         let user = Principal::new(user)?;
-        let (count, fence) = self.core.end_logins(&user, None, blocks, reason).await?;
-        Ok(EndedLogins { count, fence })
+        self.core.index()?;
+        let blocks = action == AuditAction::Block;
+        let work = async {
+            let ended = self.core.end_logins(&user, None, blocks, reason).await?;
+            let (count, fence) = ended;
+            Ok(EndedLogins { count, fence })
+        };
+        let by = self.by.as_ref();
+        self.core
+            .audited(action, Some(&user), by, work, |ended| ended.count as u64)
+            .await
     }
 }
 

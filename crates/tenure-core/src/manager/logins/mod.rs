@@ -1,15 +1,16 @@
 //! Logins through the index: admitted before the commit, confirmed after it, ended by name.
 
 mod admission;
+mod audited;
 mod endings;
 mod gate;
 mod index;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-pub(super) use self::admission::Admission;
 use self::gate::Gate;
 pub use self::index::{EndedLogins, LoginIndex, OnLimit, SessionInfo, UserLogins};
+pub(super) use self::{admission::Admission, audited::Audit};
 use super::{Core, SessionManager, core::within, events};
 use crate::{
     Epoch, LoginLimit, LoginName, Principal, Record, StoreError, StoreErrorKind,
