@@ -52,9 +52,9 @@ pub use self::{
     },
     model::{
         Actor, AnyKey, Client, ClientInfo, DecodeError, Epoch, Expiry, InvalidKey,
-        InvalidPrincipal, Key, Lifetimes, LifetimesError, Lineage, Login, LoginName, LoginRefusal,
-        LoginStamp, Principal, RECORD_HEADER_BYTES, Record, Relation, Retention, SecretHash,
-        SessionId, SessionKey, SessionSecret, Values, Version, Whose,
+        InvalidLoginName, InvalidPrincipal, Key, Lifetimes, LifetimesError, Lineage, Login,
+        LoginName, LoginRefusal, LoginStamp, Principal, RECORD_HEADER_BYTES, Record, Relation,
+        Retention, SecretHash, SessionId, SessionKey, SessionSecret, Values, Version, Whose,
     },
     observe::{
         AuditAction, AuditEntry, AuditError, AuditFile, AuditOutcome, AuditSink, AuditTrace,

@@ -21,7 +21,7 @@ pub use self::{
     key::{AnyKey, InvalidKey, Key, SessionKey},
     layout::{DecodeError, RECORD_HEADER_BYTES},
     lifetimes::{Lifetimes, LifetimesError},
-    login::{Epoch, Login, LoginName, LoginRefusal, LoginStamp, Whose},
+    login::{Epoch, InvalidLoginName, Login, LoginName, LoginRefusal, LoginStamp, Whose},
     principal::{InvalidPrincipal, Principal},
     record::{Expiry, Record, Retention},
     secret::{SecretHash, SessionSecret},
