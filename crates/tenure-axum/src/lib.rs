@@ -56,10 +56,12 @@ pub use self::{
 pub use tenure_core::SessionError as Refusal;
 #[doc(no_inline)]
 pub use tenure_core::{
-    Clock, CookieConfig, CookieConfigBuilder, CookieConfigError, InvalidPrincipal, Key, KeyError,
-    KeyRing, Lifetimes, LifetimesError, MemoryStore, MemoryStoreBuilder, OnConflict, OnHistoryLoss,
-    Principal, SameSite, SessionData, SessionId, SessionManager, SessionManagerBuilder,
-    SessionManagerError, SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
+    Clock, CookieConfig, CookieConfigBuilder, CookieConfigError, EndedLogins, Epoch,
+    InvalidPrincipal, Key, KeyError, KeyRing, Lifetimes, LifetimesError, LoginCursor, LoginIndex,
+    LoginName, LoginOptions, LoginRefusal, MemoryStore, MemoryStoreBuilder, OnConflict,
+    OnHistoryLoss, OnLimit, Principal, SameSite, SessionData, SessionId, SessionIndex, SessionInfo,
+    SessionManager, SessionManagerBuilder, SessionManagerError, SessionStore, StoreError,
+    StoreErrorKind, Timestamp, UserCursor, UserLogins, UserPage, Version,
 };
 #[doc(no_inline)]
 pub use tenure_tower::SessionLayer;

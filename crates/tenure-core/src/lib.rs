@@ -38,7 +38,7 @@ mod session;
 mod store;
 
 pub use self::{
-    changes::{OnConflict, SessionError},
+    changes::{LoginRefusal, OnConflict, SessionError},
     clock::{Clock, SystemClock, Timestamp},
     cookie::{
         CookieConfig, CookieConfigBuilder, CookieConfigError, KeyError, KeyRing, SameSite,
@@ -46,8 +46,8 @@ pub use self::{
     },
     entropy::{Entropy, EntropyError, OsEntropy},
     manager::{
-        Finish, OnHistoryLoss, SessionManager, SessionManagerBuilder, SessionManagerError,
-        outcome_status, report_misuse,
+        EndedLogins, Finish, LoginIndex, OnHistoryLoss, OnLimit, SessionInfo, SessionManager,
+        SessionManagerBuilder, SessionManagerError, UserLogins, outcome_status, report_misuse,
     },
     model::{
         AnyKey, DecodeError, Epoch, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes,
@@ -55,7 +55,7 @@ pub use self::{
         Record, Relation, Retention, SecretHash, SessionId, SessionKey, SessionSecret, Values,
         Version, Whose,
     },
-    session::{Session, SessionData, SessionHandle, Stored},
+    session::{LoginOptions, Session, SessionData, SessionHandle, Stored},
     store::{
         CONDEMNED_PER_CALL, Commit, Confirm, Confirmation, Create, Delete, Ended, Ending, Fed,
         Feed, FeedListener, Freshness, Load, LoginCursor, LoginEntry, LoginLimit, LoginPage,

@@ -28,6 +28,20 @@ pub enum SessionError {
     /// The request came with a secret that a login or a rotation has replaced. Nothing was written. 409.
     #[error("the session's secret has been replaced")]
     Superseded,
+    /// The login index has refused the login. Nobody is logged in. 409.
+    ///
+    /// Not to be mixed up with a wrong password: that was right, or was not looked at yet.
+    #[error("the login was refused: {0}")]
+    LoginRefused(LoginRefusal),
+    /// What was asked for needs a [login index](crate::SessionManagerBuilder::login_index), and the session
+    /// manager was built without one. 500.
+    #[error(
+        "the session manager has no login index; give it one with `SessionManagerBuilder::login_index`"
+    )]
+    NoIndex,
+    /// The session is nobody's, so there is no user whose other logins could be ended. 500.
+    #[error("nobody is logged in to the session")]
+    NobodyLoggedIn,
     /// The store lost acknowledged commits that this request was based on. Nothing was written. 409.
     #[error("the session's history was lost by its store")]
     HistoryLost,
@@ -111,7 +125,11 @@ impl SessionError {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
-            Self::Conflict { .. } | Self::Gone | Self::Superseded | Self::HistoryLost => 409,
+            Self::Conflict { .. }
+            | Self::Gone
+            | Self::Superseded
+            | Self::LoginRefused(_)
+            | Self::HistoryLost => 409,
             Self::Store(_) | Self::Contended { .. } | Self::IdCollision | Self::Entropy(_) => 503,
             Self::Encode { .. }
             | Self::Decode { .. }
@@ -120,8 +138,37 @@ impl SessionError {
             | Self::Key(_)
             | Self::Principal(_)
             | Self::TooLarge { .. }
+            | Self::NoIndex
+            | Self::NobodyLoggedIn
             | Self::Destroyed
             | Self::Sealed => 500,
         }
+    }
+}
+
+/// Why the login index has refused a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginRefusal {
+    /// The user has as many logins as they [may have](crate::SessionManagerBuilder::max_sessions), and none is to
+    /// be ended for this one. Nothing was written.
+    #[error("the user has as many logins as are allowed")]
+    TooMany,
+    /// The user's logins were ended while this one was under way, or after its
+    /// [fence](crate::LoginOptions::fence) was taken: whatever it was based on, as the old password, may not count any
+    /// more.
+    #[error("the user's logins were ended meanwhile")]
+    Revoked,
+    /// Other logins of the user took the place of this one while it was under way.
+    #[error("other logins of the user took its place")]
+    Displaced,
+    /// The user [may not log in](crate::LoginIndex::block).
+    #[error("the user may not log in")]
+    Blocked,
+}
+
+impl From<LoginRefusal> for SessionError {
+    fn from(refusal: LoginRefusal) -> Self {
+        Self::LoginRefused(refusal)
     }
 }

@@ -108,6 +108,38 @@ pub(super) fn store_failed(core: &Core, id: SessionId, verb: &'static str, error
     );
 }
 
+/// The index failed or did not answer in time.
+pub(super) fn index_failed(verb: &'static str, error: &StoreError) {
+    tracing::error!(
+        target: TARGET,
+        event = "index_failed",
+        verb,
+        kind = ?error.kind(),
+        error = error as &(dyn Error + 'static),
+    );
+}
+
+/// The index had lost a login's entry, as after a failover, and has it again.
+pub(super) fn login_entered_again(core: &Core, id: SessionId) {
+    tracing::warn!(target: TARGET, event = "login_entered_again", session = %Correlation(core, id));
+}
+
+/// Whether all sessions were ended cannot be found out.
+pub(super) fn gate_unproven(error: &(dyn Error + 'static)) {
+    tracing::error!(target: TARGET, event = "gate_unproven", error);
+}
+
+/// A session from before all were ended.
+pub(super) fn ended_with_everyone(core: &Core, id: SessionId) {
+    tracing::info!(
+        target: TARGET, event = "session_expired", session = %Correlation(core, id), reason = "everyone_ended"
+    );
+}
+
+pub(super) fn everyone_ended() {
+    tracing::warn!(target: TARGET, event = "everyone_ended");
+}
+
 /// Reports a mistake in the program, mostly one that a request was answered with 500 for. For adapters, when
 /// they make such an answer; mistakes that show only at the commit are reported by
 /// [`SessionHandle::finish`](crate::SessionHandle::finish).

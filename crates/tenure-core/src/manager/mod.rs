@@ -7,6 +7,7 @@ mod core;
 mod events;
 mod finish;
 mod line;
+mod logins;
 mod recent;
 mod standing;
 mod state;
@@ -18,6 +19,7 @@ pub use self::{
     builder::{OnHistoryLoss, SessionManagerBuilder, SessionManagerError},
     events::report_misuse,
     finish::{Finish, outcome_status},
+    logins::{EndedLogins, LoginIndex, OnLimit, SessionInfo, UserLogins},
 };
 pub(crate) use self::{core::Core, visit::Visit};
 use crate::{KeyRing, LoginStamp, SessionStore, changes::SessionError};

@@ -1,14 +1,13 @@
 //! The session as one request sees it, and what a commit has to do about it: decisions only.
 
-use std::sync::Arc;
-
 use super::{
     combine::{Base, ChangeSet},
-    line::{Place, Settled},
+    line::Settled,
+    logins::LoggedIn,
     standing::{Holding, Standing},
 };
 use crate::{
-    Entropy, Record, SessionId, SessionSecret, Whose,
+    Entropy, Record, Retention, SessionId, SessionSecret, Whose,
     changes::{Below, Changes, Draft, NewLogin, SessionError},
     model::Edits,
 };
@@ -21,6 +20,8 @@ pub(crate) struct State {
     /// What came of loading the session, which is done once.
     pub(super) loaded: Option<Result<(), SessionError>>,
     is_destroyed: bool,
+    /// Whether what is changed after the session was destroyed belongs to another one, which begins with it.
+    begins_anew: bool,
     phase: Phase,
 }
 
@@ -52,17 +53,54 @@ pub(super) enum Plan {
         dropped: Changes,
     },
     /// Remove the stored session, if it is theirs, and the cookie.
-    Delete(SessionId, Whose),
+    Delete(Ending),
     Create {
         changes: Changes,
-        /// What cannot be read of the session before, and has to end with the login.
-        instead_of: Option<(SessionId, Whose)>,
+        /// The session before, which has to end.
+        instead_of: Option<Ending>,
     },
     Commit {
-        place: Arc<Place>,
+        /// The record that the changes are based on.
+        onto: Record,
+        set: ChangeSet,
         /// The secret that replaces the present one.
         secret: Option<SessionSecret>,
     },
+}
+
+/// A session that a request ends.
+#[derive(Clone, Debug)]
+pub(super) struct Ending {
+    pub(super) id: SessionId,
+    pub(super) whose: Whose,
+    /// Who was logged in, for the index to forget.
+    pub(super) left: Option<LoggedIn>,
+    /// Whether it does not matter if somebody has logged in since: who can do so can read it.
+    pub(super) may_live_on: bool,
+}
+
+/// A login that the request holds.
+pub(super) struct Held {
+    pub(super) made: LoggedIn,
+    pub(super) retention: Retention,
+}
+
+impl Ending {
+    fn of(record: &Record) -> Self {
+        Self {
+            left: LoggedIn::of(record),
+            ..Self::new(record.id(), Whose::Login(record.login().stamp))
+        }
+    }
+
+    const fn new(id: SessionId, whose: Whose) -> Self {
+        Self {
+            id,
+            whose,
+            left: None,
+            may_live_on: false,
+        }
+    }
 }
 
 impl State {
@@ -79,6 +117,15 @@ impl State {
         matches!(self.standing, Standing::Ended)
     }
 
+    /// Who is logged in as far as the store knows.
+    pub(super) fn logged_in(&self) -> Result<Held, SessionError> {
+        self.check_cookie_can_follow()?;
+        let record = self.shown().ok_or(SessionError::NobodyLoggedIn)?;
+        let made = LoggedIn::of(record).ok_or(SessionError::NobodyLoggedIn)?;
+        let retention = record.retention();
+        Ok(Held { made, retention })
+    }
+
     /// The stored record, as long as the request has not destroyed the session.
     pub(crate) fn shown(&self) -> Option<&Record> {
         self.held().filter(|_| !self.is_destroyed)
@@ -89,10 +136,17 @@ impl State {
         self.draft.login()
     }
 
+    /// Whether nobody is logged in any more as far as this request is concerned.
+    pub(crate) const fn is_logging_out(&self) -> bool {
+        self.draft.logs_out()
+    }
+
     /// The draft, for reading values.
     pub(crate) fn readable(&mut self) -> Result<&mut Draft, SessionError> {
         match &self.standing {
-            Standing::Unreadable { error, .. } if self.draft.login().is_none() => {
+            Standing::Unreadable { error, .. }
+                if self.draft.login().is_none() && !self.begins_anew =>
+            {
                 Err(error.clone())
             }
             _ => Ok(&mut self.draft),
@@ -127,7 +181,9 @@ impl State {
     fn check_open(&self) -> Result<(), SessionError> {
         match self.phase {
             Phase::Sealed | Phase::Abandoned => Err(SessionError::Sealed),
-            Phase::Open | Phase::Detached if self.is_destroyed => Err(SessionError::Destroyed),
+            Phase::Open | Phase::Detached if self.is_destroyed && !self.begins_anew => {
+                Err(SessionError::Destroyed)
+            }
             Phase::Open | Phase::Detached => Ok(()),
         }
     }
@@ -138,7 +194,21 @@ impl State {
         match self.check_open() {
             Ok(()) | Err(SessionError::Destroyed) => {
                 self.is_destroyed = true;
+                self.begins_anew = false;
                 Ok(std::mem::take(&mut self.draft))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Marks the session as destroyed, and begins another one without values. Otherwise as
+    /// [`destroy`](Self::destroy).
+    pub(crate) fn regenerate(&mut self) -> Result<Draft, SessionError> {
+        match self.check_cookie_can_follow() {
+            Ok(()) | Err(SessionError::Destroyed) => {
+                let dropped = self.destroy()?;
+                self.begins_anew = true;
+                Ok(dropped)
             }
             Err(error) => Err(error),
         }
@@ -210,6 +280,7 @@ impl State {
             }),
             loaded: Some(Ok(())),
             is_destroyed: false,
+            begins_anew: false,
             phase: Phase::Detached,
         })
     }
@@ -223,7 +294,7 @@ impl State {
     /// Decides what a commit has to do, and takes the changes out of the draft.
     pub(super) fn plan(&mut self, entropy: &dyn Entropy) -> Result<Plan, SessionError> {
         if self.is_destroyed {
-            return Ok(self.plan_destruction());
+            return Ok(self.plan_ending());
         }
         if !self.draft.has_changes() {
             return Ok(Plan::Nothing);
@@ -263,9 +334,13 @@ impl State {
                 });
             }
             Standing::Unreadable { id, secret, .. } => {
+                let unreadable = Ending::new(*id, Whose::Secret(*secret));
                 return Ok(Plan::Create {
                     changes,
-                    instead_of: Some((*id, Whose::Secret(*secret))),
+                    instead_of: Some(Ending {
+                        may_live_on: true,
+                        ..unreadable
+                    }),
                 });
             }
         };
@@ -280,23 +355,42 @@ impl State {
             },
             secret_hash: onto.secret_hash(),
         };
-        Ok(Plan::Commit {
-            place: Arc::new(Place::new(onto, set)),
-            secret,
-        })
+        Ok(Plan::Commit { onto, set, secret })
+    }
+
+    /// What is to be done about a session that the request has destroyed, and about the one that begins in its place.
+    fn plan_ending(&mut self) -> Plan {
+        let plan = self.plan_destruction();
+        if !self.begins_anew || !self.draft.has_changes() {
+            return plan;
+        }
+        let (changes, _) = self.draft.take();
+        match plan {
+            Plan::Refuse { error, .. } => Plan::Refuse {
+                error,
+                dropped: changes,
+            },
+            Plan::Delete(ending) => Plan::Create {
+                changes,
+                instead_of: Some(ending),
+            },
+            _ => Plan::Create {
+                changes,
+                instead_of: None,
+            },
+        }
     }
 
     fn plan_destruction(&self) -> Plan {
         match &self.standing {
-            Standing::Holder(holding) => Plan::Delete(
-                holding.record.id(),
-                Whose::Login(holding.record.login().stamp),
-            ),
-            Standing::Unreadable { id, secret, .. } => Plan::Delete(*id, Whose::Secret(*secret)),
+            Standing::Holder(holding) => Plan::Delete(Ending::of(&holding.record)),
+            Standing::Unreadable { id, secret, .. } => {
+                Plan::Delete(Ending::new(*id, Whose::Secret(*secret)))
+            }
             Standing::Superseded {
                 held: Some((id, whose)),
                 ..
-            } => Plan::Delete(*id, *whose),
+            } => Plan::Delete(Ending::new(*id, *whose)),
             Standing::Superseded {
                 may_begin: false, ..
             } => Plan::Refuse {
@@ -348,7 +442,10 @@ impl State {
     /// Takes in the outcome of a commit that failed.
     pub(super) fn lose(&mut self, error: SessionError) -> SessionError {
         match &error {
-            SessionError::Gone | SessionError::HistoryLost => self.standing = Standing::Ended,
+            // A login that is refused after its commit has taken its session with it.
+            SessionError::Gone | SessionError::HistoryLost | SessionError::LoginRefused(_) => {
+                self.standing = Standing::Ended;
+            }
             SessionError::Superseded => self.standing = self.standing.superseded(),
             // Whatever has become of it, others may have replaced the secret since.
             SessionError::Store(fault) if fault.outcome_unknown() => {
@@ -366,6 +463,7 @@ impl State {
             base: record.values().clone(),
             committed: own,
         };
+        (self.is_destroyed, self.begins_anew) = (false, false);
         self.standing = Standing::holder(record, secret, false);
         if let Standing::Holder(holding) = &mut self.standing {
             holding.is_cookie_due = true;

@@ -10,15 +10,17 @@ use parking_lot::Mutex;
 
 use super::{
     Core, OnHistoryLoss, SessionManager,
-    core::within,
+    core::{Created, within},
     events,
+    line::{Place, Settled},
+    logins::{Admission, LoggedIn},
     standing::Standing,
-    state::{Plan, State},
+    state::{Ending, Plan, State},
 };
 use crate::{
-    Delete, Freshness, Load, Record, SessionSecret, StoreError, StoreErrorKind, Version,
+    Delete, Freshness, Load, Record, SessionId, SessionSecret, StoreError, StoreErrorKind, Version,
     VersionUse, Whose,
-    changes::{Below, Changes, SessionError},
+    changes::{Below, Changes, NewLogin, SessionError},
     cookie::{RawToken, Sought},
 };
 
@@ -154,6 +156,7 @@ impl Visit {
             events::unknown(core, token.id);
             return Ok(Standing::Lost);
         }
+        core.mind_the_gate().await;
         let freshness = Freshness::AtLeast(token.version);
         let record = match core.load(token.id, freshness).await {
             Ok(Load::Found(record)) => record,
@@ -175,6 +178,11 @@ impl Visit {
             }
             Err(error) => return Err(error),
         };
+        if core.is_past_the_gate(&record) {
+            events::ended_with_everyone(core, token.id);
+            core.note_absent(token.id);
+            return Ok(Standing::Lost);
+        }
         if self.ends_for_lost_history(&record, token.version).await? {
             return Ok(Standing::Lost);
         }
@@ -228,6 +236,9 @@ impl Visit {
         let Load::Found(record) = self.core().load(id, Freshness::Latest).await? else {
             return Err(self.state.lock().lose(SessionError::Gone));
         };
+        if self.core().is_past_the_gate(&record) {
+            return Err(self.state.lock().lose(SessionError::Gone));
+        }
         if self.ends_for_lost_history(&record, seen).await? {
             return Err(self.state.lock().lose(SessionError::HistoryLost));
         }
@@ -259,38 +270,43 @@ impl Visit {
                 drop(dropped);
                 Err(error)
             }
-            Plan::Delete(id, whose) => {
-                match Box::pin(core.delete(id, whose)).await? {
-                    Delete::Deleted => self.state.lock().forget(),
-                    // Ended by another request, whose visitor may have logged in again since; or by this one, if
-                    // it was sent again after it had happened, and then a dead cookie does no harm.
-                    Delete::Absent => self.state.lock().find_ended(),
-                    Delete::Superseded => {
-                        return Err(self.state.lock().lose(SessionError::Superseded));
-                    }
-                }
-                events::destroyed(core, id, "logout");
-                core.note_absent(id);
-                Ok(())
-            }
+            Plan::Delete(ending) => Box::pin(self.end(ending)).await,
             // Boxed, so that the most frequent plan's future has no room for the others.
             Plan::Create {
                 changes,
                 instead_of,
             } => {
-                if let Some((id, whose)) = instead_of {
-                    // Superseded only by somebody who can read it.
-                    let (Delete::Deleted | Delete::Absent | Delete::Superseded) =
-                        Box::pin(core.delete(id, whose)).await?;
+                if let Some(ending) = instead_of {
+                    Box::pin(self.end(ending)).await?;
                 }
-                Box::pin(self.create(&changes)).await
+                Box::pin(self.create(&changes, None)).await
             }
-            Plan::Commit { place, secret } => {
-                let (id, changes) = (place.id(), &place.set.changes);
+            Plan::Commit {
+                onto,
+                mut set,
+                secret,
+            } => {
+                let id = onto.id();
+                if core.is_past_the_gate(&onto) {
+                    return Err(self.state.lock().lose(SessionError::Gone));
+                }
+                let mut admission = None;
+                if let Some(login) = &mut set.changes.login {
+                    let before = LoggedIn::of(&onto);
+                    admission = Box::pin(self.admit(login, id, before.as_ref())).await?;
+                }
+                // For the index only, so that without one nobody else holds the record.
+                let before = core.has_index().then(|| onto.clone());
+                let place = Arc::new(Place::new(onto, set));
+                let changes = &place.set.changes;
                 let committing = pin!(core.lines.commit(core, &place));
                 match core.bounded("commit", id, committing).await {
                     Ok(settled) => {
                         events::committed(core, id, changes);
+                        if let Some(before) = before {
+                            let noting = self.note_in_index(&before, changes, admission, &settled);
+                            Box::pin(noting).await?;
+                        }
                         let is_to_be_told = core.tells_each_commit(&settled.record);
                         let below = self.state.lock().settle(settled, secret, is_to_be_told);
                         // Changes that were made meanwhile may fail on the new values, which their own
@@ -304,12 +320,98 @@ impl Visit {
                         // Also if the new one cannot be stored: the old secret's cookie is worth nothing, and
                         // would replace another login's.
                         self.state.lock().lose(error);
-                        Box::pin(self.create(changes)).await
+                        let given_up = admission.map(|place| place.made);
+                        Box::pin(self.create(changes, given_up)).await
                     }
                     Err(error) => Err(self.state.lock().lose(error)),
                 }
             }
         }
+    }
+
+    /// Ends the session that the cookie names.
+    async fn end(&self, ending: Ending) -> Result<(), SessionError> {
+        let (core, id) = (self.core(), ending.id);
+        match core.delete(id, ending.whose).await? {
+            Delete::Superseded if ending.may_live_on => return Ok(()),
+            Delete::Superseded => return Err(self.state.lock().lose(SessionError::Superseded)),
+            Delete::Deleted => self.state.lock().forget(),
+            // Ended by another request, whose visitor may have logged in again since; or by this one, if
+            // it was sent again after it had happened, and then a dead cookie does no harm.
+            Delete::Absent => self.state.lock().find_ended(),
+        }
+        core.settle_behind(ending.left);
+        events::destroyed(core, id, "logout");
+        core.note_absent(id);
+        Ok(())
+    }
+
+    /// Takes a place in the index, as long as the store may take.
+    async fn admit(
+        &self,
+        login: &mut NewLogin,
+        id: SessionId,
+        before: Option<&LoggedIn>,
+    ) -> Result<Option<Admission>, SessionError> {
+        let core = self.core();
+        let admitting = pin!(core.admit(login, id, before));
+        core.bounded_index("reserve", admitting).await
+    }
+
+    /// Tells the index what a commit has changed about who is logged in. Only a login waits for it.
+    async fn note_in_index(
+        &self,
+        before: &Record,
+        changes: &Changes,
+        admission: Option<Admission>,
+        settled: &Settled,
+    ) -> Result<(), SessionError> {
+        let core = self.core();
+        let left = LoggedIn::of(before);
+        if let Some(admission) = admission {
+            let user = admission.made.user.clone();
+            if let Err(error) = core.confirm(admission, &settled.record).await {
+                return Err(self.state.lock().lose(error));
+            }
+            // An entry of the same user has been replaced by the new one.
+            core.settle_behind(left.filter(|left| left.user != user));
+        } else if changes.logs_out {
+            core.settle_behind(left);
+        } else if core.is_touch_due(before, &settled.record) {
+            core.touch_behind(&settled.record);
+        }
+        Ok(())
+    }
+
+    /// Ends the other logins of whoever is logged in.
+    pub(crate) async fn end_others(&self) -> Result<usize, SessionError> {
+        let core = self.core();
+        let no_index = core.index().err();
+        if let Some(error) = no_index {
+            return Err(error);
+        }
+        self.commit_now().await?;
+        let held = self.state.lock().logged_in()?;
+        let (count, fence) = core
+            .end_logins(
+                &held.made.user,
+                Some(held.made.login),
+                false,
+                "ended_by_user",
+            )
+            .await?;
+        let login = NewLogin {
+            principal: held.made.user,
+            retention: held.retention,
+            stamp: self.manager.draw_stamp()?,
+            is_fresh: false,
+            fence: Some(fence),
+            epoch: fence,
+            gate: core.gate(),
+        };
+        self.state.lock().bindable()?.log_in(login);
+        self.commit_now().await?;
+        Ok(count)
     }
 
     /// Puts newer values below what the request has changed and not committed. Closures are replayed
@@ -331,17 +433,30 @@ impl Visit {
     }
 
     /// Begins a session with these changes, if they leave anything to store.
-    async fn create(&self, changes: &Changes) -> Result<(), SessionError> {
+    async fn create(
+        &self,
+        changes: &Changes,
+        given_up: Option<LoggedIn>,
+    ) -> Result<(), SessionError> {
         let core = self.core();
         let secret = SessionSecret::random(&*core.entropy)?;
         let (id, lineage) = core.draw_identity()?;
         let (now, lifetimes) = (core.clock.now(), core.terms.lifetimes);
-        let fresh = Record::new(id, lineage, secret.hash(), now, lifetimes);
+        let fresh = Record::new(id, lineage, secret.hash(), now, lifetimes).with_gate(core.gate());
         let Some((record, own)) = core.terms.begin(fresh, changes)? else {
             return Ok(());
         };
-        let creating = pin!(core.create(record, secret));
-        let (record, secret) = core.bounded("create", id, creating).await?;
+        let creating = pin!(core.create(record, secret, changes.login.clone(), given_up));
+        let Created {
+            record,
+            secret,
+            admission,
+        } = core.bounded("create", id, creating).await?;
+        if let Some(admission) = admission
+            && let Err(error) = core.confirm(admission, &record).await
+        {
+            return Err(self.state.lock().lose(error));
+        }
         events::created(core, &record);
         let below = self.state.lock().hold_new(record, own, secret);
         // As after any commit.

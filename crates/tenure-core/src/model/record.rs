@@ -217,6 +217,25 @@ impl Record {
         self
     }
 
+    /// The same record, in which nobody is logged in any more.
+    #[must_use]
+    pub fn without_login(mut self) -> Self {
+        let parts = self.parts_mut();
+        parts.principal = None;
+        parts.login = Login::default();
+        parts.retention = Retention::Ordinary;
+        self
+    }
+
+    /// The same record, its login made in those epochs of its principal and of all sessions.
+    #[must_use]
+    pub(crate) fn with_admission(mut self, epoch: Epoch, gate: Epoch) -> Self {
+        let parts = self.parts_mut();
+        parts.login.epoch = epoch;
+        parts.gate = parts.gate.max(gate);
+        self
+    }
+
     /// The same record, begun in that epoch of all sessions.
     #[must_use]
     pub fn with_gate(mut self, gate: Epoch) -> Self {

@@ -2,13 +2,14 @@
 
 mod roll;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 pub use self::roll::{LoginEntry, LoginRoll, LoginState};
-use super::{SessionStore, StoreError};
+use super::StoreError;
 use crate::{Epoch, LoginName, Principal, Timestamp};
 
-/// A session store that also knows, for each principal, which sessions they are logged in to.
+/// Knows, for each principal, which sessions they are logged in to. Mostly implemented by a [`SessionStore`](crate::SessionStore), beside
+/// the sessions; it may be kept elsewhere.
 ///
 /// The index makes a login in steps: its place is [reserved](Self::reserve), the session is committed,
 /// and the login is [confirmed](Self::confirm); only then does the browser get its cookie. Whoever wants logins
@@ -44,7 +45,7 @@ use crate::{Epoch, LoginName, Principal, Timestamp};
     note = "of tenure's stores, those in memory, on Redis and on SQL do, and the near cache over one of them",
     note = "for a store of your own, implement `tenure_core::SessionIndex` and check it with `tenure_testing::index_conformance!`"
 )]
-pub trait SessionIndex: SessionStore {
+pub trait SessionIndex: fmt::Debug + Send + Sync + 'static {
     /// Takes a place among a principal's logins for one that is about to be made.
     ///
     /// A reservation that is not confirmed lapses after [`RESERVED_FOR`]. One that is repeated counts once.
@@ -81,7 +82,8 @@ pub trait SessionIndex: SessionStore {
         ending: Ending,
     ) -> impl Future<Output = Result<Ended, StoreError>> + Send;
 
-    /// Condemns one login, if it is entered or reserved.
+    /// Condemns one login, if it is entered or reserved, and says whether it is condemned now: only then may its
+    /// session be deleted on behalf of this principal.
     ///
     /// # Errors
     ///
@@ -90,7 +92,7 @@ pub trait SessionIndex: SessionStore {
         &self,
         user: &Principal,
         login: LoginName,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Drops entries of logins whose sessions are known not to be theirs any more.
     ///
@@ -203,7 +205,7 @@ impl<S: SessionIndex> SessionIndex for Arc<S> {
         &self,
         user: &Principal,
         login: LoginName,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
         (**self).condemn(user, login)
     }
 

@@ -179,12 +179,14 @@ impl LoginRoll {
     }
 
     /// See [`SessionIndex::condemn`](super::SessionIndex::condemn).
-    pub fn condemn(&mut self, login: LoginName, now: Timestamp) {
-        if matches!(
-            self.state(login),
-            Some(LoginState::Confirmed | LoginState::Reserved)
-        ) {
-            self.enter(login, LoginState::Condemned, now);
+    pub fn condemn(&mut self, login: LoginName, now: Timestamp) -> bool {
+        match self.state(login) {
+            Some(LoginState::Confirmed | LoginState::Reserved) => {
+                self.enter(login, LoginState::Condemned, now);
+                true
+            }
+            Some(LoginState::Condemned) => true,
+            None => false,
         }
     }
 

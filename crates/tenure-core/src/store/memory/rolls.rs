@@ -67,7 +67,7 @@ impl SessionIndex for MemoryStore {
             .change_roll(user, |roll, now| roll.end(&ending, now))
     }
 
-    async fn condemn(&self, user: &Principal, login: LoginName) -> Result<(), StoreError> {
+    async fn condemn(&self, user: &Principal, login: LoginName) -> Result<bool, StoreError> {
         self.shared
             .change_roll(user, |roll, now| roll.condemn(login, now))
     }
