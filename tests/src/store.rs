@@ -114,7 +114,7 @@ impl SessionIndex for AnyStore {
         }
     }
 
-    async fn condemn(&self, user: &Principal, login: LoginName) -> Result<(), StoreError> {
+    async fn condemn(&self, user: &Principal, login: LoginName) -> Result<bool, StoreError> {
         match self {
             Self::Memory(store) => store.condemn(user, login).await,
             Self::Redis(store) => store.condemn(user, login).await,

@@ -31,7 +31,7 @@ impl<S: SessionIndex> SessionIndex for NearCache<S> {
         self.store.end(user, ending).await
     }
 
-    async fn condemn(&self, user: &Principal, login: LoginName) -> Result<(), StoreError> {
+    async fn condemn(&self, user: &Principal, login: LoginName) -> Result<bool, StoreError> {
         self.store.condemn(user, login).await
     }
 

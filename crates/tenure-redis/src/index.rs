@@ -78,9 +78,10 @@ impl SessionIndex for RedisStore {
         ended(reply).ok_or_else(unexpected_reply)
     }
 
-    async fn condemn(&self, user: &Principal, login: LoginName) -> Result<(), StoreError> {
+    async fn condemn(&self, user: &Principal, login: LoginName) -> Result<bool, StoreError> {
         match self.ask(&scripts::CONDEMN, user, &[name(login)]).await? {
-            Value::Int(0 | 1) => Ok(()),
+            Value::Int(1) => Ok(true),
+            Value::Int(0) => Ok(false),
             _ => Err(unexpected_reply()),
         }
     }

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 use tenure_core::{
     Clock, Confirm, Confirmation, Ended, Ending, Epoch, FeedListener, LoginName, LoginSeen,
     Principal, Reservation, Reserve, SessionId, SessionIndex, SessionStore, StoreErrorKind,
@@ -84,7 +86,7 @@ async fn all_keys_of_a_principal_live_as_long_as_a_session_that_they_concern() {
     let server = RedisServer::start();
     let store = RedisStore::connect(server.url()).await.unwrap();
     let account = Account::new(&store);
-    let hours = |hours| SystemClock.now().after(Duration::from_secs(hours * 3600));
+    let hours = |hours: u64| SystemClock.now().after(Duration::from_secs(hours * 3600));
     let live_about = |keys: &[&str], expected: u64| {
         for key in keys {
             let left: i64 = account.ask(&server, "PTTL", key).parse().unwrap();
@@ -136,9 +138,8 @@ async fn a_block_is_kept_until_it_is_lifted_and_then_as_long_as_the_rest() {
     let server = RedisServer::start();
     let store = RedisStore::connect(server.url()).await.unwrap();
     let account = Account::new(&store);
-    let hours = |hours| SystemClock.now().after(Duration::from_secs(hours * 3600));
+    let hours = |hours: u64| SystemClock.now().after(Duration::from_secs(hours * 3600));
     let left = |key| account.ask(&server, "TTL", key).parse::<i64>().unwrap();
-    account.logged_in().await;
     account.reserve(records::random_login(), hours(8)).await;
     let ended = account.end(hours(1), true).await;
     assert_eq!(left(""), -1, "no limit");
@@ -179,18 +180,21 @@ async fn entries_vanish_by_themselves() {
     }
     let standing = store.standing(&account.user).await.unwrap();
     assert_eq!(standing.epoch, Epoch::default());
-    assert_eq!(store.users(None).await.unwrap().users, []);
+    assert!(store.users(None).await.unwrap().users.is_empty());
 }
 
 #[tokio::test]
-async fn ten_thousand_logins_and_logouts_leave_no_key_behind() {
+async fn logins_and_logouts_leave_no_key_behind() {
     let server = RedisServer::start();
     let store = RedisStore::connect(server.url()).await.unwrap();
-    let account = Account::new(&store);
-    for _ in 0..10_000 {
-        let login = account.logged_in().await;
-        store.settle(&account.user, vec![login]).await.unwrap();
-    }
+    let coming_and_going = (0..20).map(|_| async {
+        let account = Account::new(&store);
+        for _ in 0..50 {
+            let login = account.logged_in().await;
+            store.settle(&account.user, vec![login]).await.unwrap();
+        }
+    });
+    join_all(coming_and_going).await;
     assert_eq!(send(&server, "DBSIZE"), "0");
 }
 
@@ -349,10 +353,7 @@ impl<'a> Account<'a> {
 
     /// One of the principal's keys. In a store with the default prefix, found by looking for it.
     fn key(&self, part: &str) -> String {
-        let hash = sha2::Digest::finalize(sha2::Digest::chain_update(
-            <sha2::Sha256 as sha2::Digest>::new(),
-            self.user.as_str(),
-        ));
+        let hash = Sha256::digest(self.user.as_str());
         let digits: String = hash[..16]
             .iter()
             .map(|byte| format!("{byte:02x}"))

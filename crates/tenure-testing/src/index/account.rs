@@ -165,8 +165,13 @@ impl<H: Deref<Target = F>, F: IndexFixture> Account<H> {
         );
     }
 
+    /// Condemns a login that is entered, reserved or condemned.
     pub(super) async fn condemn(&self, login: LoginName) {
-        no_fault("condemn", self.index().condemn(&self.user, login).await);
+        assert!(self.is_condemned(login).await, "a login that was theirs");
+    }
+
+    pub(super) async fn is_condemned(&self, login: LoginName) -> bool {
+        no_fault("condemn", self.index().condemn(&self.user, login).await)
     }
 
     pub(super) async fn settle(&self, logins: &[LoginName]) {

@@ -106,3 +106,17 @@ pub async fn a_confirmation_replaces_exactly_one_login(fixture: impl Fixture<Sto
     assert_eq!(account.confirm(confirmation).await, Confirm::Confirmed);
     account.holds(&[login, login_after], &[beside]).await;
 }
+
+/// A login that is said to replace itself is entered all the same.
+pub async fn a_login_does_not_replace_itself(fixture: impl Fixture<Store: SessionIndex>) {
+    let account = Account::new(&fixture);
+    let (login, epoch) = account.reserved().await;
+    let confirmation = Confirmation {
+        replaces: Some(login),
+        ..account.confirmation(login, epoch)
+    };
+    for _ in 0..2 {
+        assert_eq!(account.confirm(confirmation).await, Confirm::Confirmed);
+        account.holds(&[login], &[]).await;
+    }
+}

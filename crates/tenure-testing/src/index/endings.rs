@@ -121,8 +121,24 @@ pub async fn one_login_is_condemned(fixture: impl Fixture<Store: SessionIndex>) 
     }
     account.settle(&[login]).await;
     account.holds(&[other, sibling(login)], &[]).await;
-    account.condemn(login).await;
+    assert!(!account.is_condemned(login).await, "it is over");
     account.holds(&[other, sibling(login)], &[]).await;
+}
+
+/// A login that is not a principal's is not condemned on their behalf, and that is said.
+pub async fn a_login_that_is_not_theirs_is_not_condemned(
+    fixture: impl Fixture<Store: SessionIndex>,
+) {
+    let account = Account::new(&fixture);
+    let other = Account::new(&fixture);
+    let login = other.logged_in().await;
+    account.logged_in_as(sibling(login)).await;
+    assert!(!account.is_condemned(login).await, "it is another's");
+    assert!(!account.is_condemned(records::random_login()).await);
+    account.holds(&[sibling(login)], &[]).await;
+    other.holds(&[login], &[]).await;
+    let (reserved, _) = account.reserved().await;
+    assert!(account.is_condemned(reserved).await, "reserved is enough");
 }
 
 /// Logins are settled that are condemned or entered: exactly those that are named.

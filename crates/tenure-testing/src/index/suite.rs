@@ -93,6 +93,7 @@ macro_rules! __for_each_index_clause {
             a_revoked_confirmation_gives_its_place_up
             a_login_condemned_meanwhile_is_not_confirmed
             a_confirmation_replaces_exactly_one_login
+            a_login_does_not_replace_itself
 
             an_ending_condemns_all_logins
             an_ending_spares_one_login
@@ -102,6 +103,7 @@ macro_rules! __for_each_index_clause {
             an_epoch_is_later_than_any_that_was_lost
             an_ending_of_no_logins_begins_an_epoch
             one_login_is_condemned
+            a_login_that_is_not_theirs_is_not_condemned
             exactly_the_named_logins_are_settled
             a_reserved_login_is_not_settled
             thousands_of_logins_are_listed_ended_and_settled

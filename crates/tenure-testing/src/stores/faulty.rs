@@ -126,7 +126,7 @@ impl<S: SessionStore> FaultyStore<S> {
     }
 }
 
-impl<S: SessionIndex> FaultyStore<S> {
+impl<S: SessionStore + SessionIndex> FaultyStore<S> {
     pub(super) async fn pass_on<T: IndexAnswer>(
         &self,
         verb: Verb,

@@ -171,7 +171,7 @@ impl fmt::Debug for Hub {
     }
 }
 
-impl<S: SessionIndex> FedStore<S> {
+impl<S: SessionStore + SessionIndex> FedStore<S> {
     /// Nobody is told of what happens in the index.
     pub(super) async fn pass_on<T: IndexAnswer>(
         &self,

@@ -2,8 +2,8 @@
 
 use tenure_core::{
     Confirm, Confirmation, Ended, Ending, Epoch, LoginCursor, LoginName, LoginPage, LoginSeen,
-    Principal, Reservation, Reserve, SessionIndex, StoreError, Touch, UserCursor, UserPage,
-    UserStanding,
+    Principal, Reservation, Reserve, SessionIndex, SessionStore, StoreError, Touch, UserCursor,
+    UserPage, UserStanding,
 };
 
 use super::{FaultyStore, FedStore, Outcome, SlowStore, SpyStore, Verb};
@@ -49,6 +49,8 @@ impl IndexAnswer for Touch {
 
 impl IndexAnswer for () {}
 
+impl IndexAnswer for bool {}
+
 impl IndexAnswer for Ended {}
 
 impl IndexAnswer for Epoch {}
@@ -62,7 +64,7 @@ impl IndexAnswer for UserStanding {}
 /// Each verb is the wrapped store's, called as the store around it calls everything.
 macro_rules! pass_on {
     ($($store:ident)*) => {
-        $(impl<S: SessionIndex> SessionIndex for $store<S> {
+        $(impl<S: SessionStore + SessionIndex> SessionIndex for $store<S> {
             async fn reserve(&self, user: &Principal, reservation: Reservation) -> Result<Reserve, StoreError> {
                 let call = self.inner().reserve(user, reservation);
                 self.pass_on(Verb::Reserve, Some(user), call).await
@@ -78,7 +80,7 @@ macro_rules! pass_on {
                 self.pass_on(Verb::End, Some(user), call).await
             }
 
-            async fn condemn(&self, user: &Principal, login: LoginName) -> Result<(), StoreError> {
+            async fn condemn(&self, user: &Principal, login: LoginName) -> Result<bool, StoreError> {
                 let call = self.inner().condemn(user, login);
                 self.pass_on(Verb::Condemn, Some(user), call).await
             }

@@ -94,7 +94,7 @@ impl<S: SessionStore> SlowStore<S> {
     }
 }
 
-impl<S: SessionIndex> SlowStore<S> {
+impl<S: SessionStore + SessionIndex> SlowStore<S> {
     pub(super) async fn pass_on<T: IndexAnswer>(
         &self,
         verb: Verb,

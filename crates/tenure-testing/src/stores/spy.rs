@@ -71,7 +71,7 @@ impl<S: SessionStore> SpyStore<S> {
     }
 }
 
-impl<S: SessionIndex> SpyStore<S> {
+impl<S: SessionStore + SessionIndex> SpyStore<S> {
     pub(super) async fn pass_on<T: IndexAnswer>(
         &self,
         verb: Verb,

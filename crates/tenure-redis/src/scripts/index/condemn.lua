@@ -2,12 +2,12 @@
 --
 -- ARGV[2]  the login
 --
--- Returns 1 if it was, 0 if not.
+-- Returns 1 if it is condemned now, 0 if not.
 
 local login = ARGV[2]
 
 if call('ZREM', confirmed, login) + call('ZREM', reserved, login) == 0 then
-  return 0
+  return call('ZSCORE', condemned, login) and 1 or 0
 end
 condemn({ login })
 keep(0)
