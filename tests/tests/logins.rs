@@ -9,8 +9,9 @@
 use std::time::Duration;
 
 use tenure_core::{
-    Clock, Finish, KeyRing, Lifetimes, LoginOptions, LoginRefusal, MemoryStore, OnLimit, Session,
-    SessionError, SessionIndex, SessionManager, SessionManagerBuilder, SessionManagerError,
+    ClientInfo, Clock, Finish, KeyRing, Lifetimes, LoginOptions, LoginRefusal, MemoryStore,
+    OnLimit, Session, SessionError, SessionIndex, SessionManager, SessionManagerBuilder,
+    SessionManagerError,
 };
 use tenure_testing::{ManualClock, Moment, SlowStore, Verb};
 use tenure_tests::{Visitor, random_key};
@@ -561,5 +562,110 @@ async fn without_an_index_what_needs_one_says_so() {
     for error in errors {
         assert!(matches!(error, Err(SessionError::NoIndex)), "{error:?}");
         assert_eq!(error.unwrap_err().status(), 500);
+    }
+}
+
+#[tokio::test]
+async fn an_operator_acts_in_a_users_name_and_comes_back() {
+    let site = Site::limited(1, OnLimit::Refuse);
+    let ada = site.logged_in("ada").await;
+    let mut operator = site.logged_in("op").await;
+    operator
+        .request(async |session| session.login_as("ada", "op").unwrap())
+        .await;
+    let (_, session) = operator.load().await;
+    assert_eq!(session.principal().unwrap(), "ada");
+    assert_eq!(session.actor().unwrap(), "op");
+    settle().await;
+    let listed = site.nodes[1].index().logins_of("ada", None).await.unwrap();
+    let actors: Vec<_> = listed
+        .sessions
+        .iter()
+        .map(|info| info.actor.is_some())
+        .collect();
+    assert_eq!(actors, [true, false], "in the order in which they end");
+    assert_eq!(site.listed("op").await, 1);
+    // The user's one place is still theirs alone.
+    let mut second = site.visitor();
+    assert_eq!(
+        log_in(&mut second, "ada").await,
+        Some(LoginRefusal::TooMany)
+    );
+
+    operator
+        .request(async |session| session.stop_acting().unwrap())
+        .await;
+    settle().await;
+    let (_, session) = operator.load().await;
+    assert_eq!(session.principal().unwrap(), "op");
+    assert_eq!(session.actor(), None);
+    assert_eq!((site.listed("ada").await, site.listed("op").await), (1, 1));
+    assert!(user(&ada).await.is_some());
+    site.clock.advance(Duration::from_secs(60 * 60));
+    assert_eq!(
+        user(&operator).await,
+        None,
+        "no longer than acting would have lasted"
+    );
+}
+
+#[tokio::test]
+async fn acting_ends_with_the_logins_of_either_and_nobody_who_is_blocked_acts() {
+    for ended in ["ada", "op"] {
+        let site = Site::unlimited();
+        let mut operator = site.logged_in("op").await;
+        operator
+            .request(async |session| session.login_as("ada", "op").unwrap())
+            .await;
+        site.nodes[1].index().end_all(ended).await.unwrap();
+        assert_eq!(user(&operator).await, None, "{ended}");
+        settle().await;
+        assert_eq!((site.listed("ada").await, site.listed("op").await), (0, 0));
+
+        site.nodes[1].index().block(ended).await.unwrap();
+        let (handle, session) = operator.load().await;
+        session.login_as("ada", "op").unwrap();
+        let refused = refusal(&operator.finish(&handle).await);
+        assert_eq!(refused, Some(LoginRefusal::Blocked), "{ended}");
+        assert_eq!(site.stored(), 0);
+    }
+}
+
+#[tokio::test]
+async fn nobody_stops_who_does_not_act() {
+    let site = Site::unlimited();
+    let ada = site.logged_in("ada").await;
+    let (_request, session) = ada.load().await;
+    assert!(matches!(
+        session.stop_acting(),
+        Err(SessionError::NobodyLoggedIn)
+    ));
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_browser_is_what_the_application_asked_for() {
+    let address = "192.0.2.77".parse().unwrap();
+    for (kept, expected) in [
+        (ClientInfo::Off, (None, None)),
+        (ClientInfo::UserAgent, (Some("Firefox"), None)),
+        (
+            ClientInfo::UserAgentAndNetwork,
+            (Some("Firefox"), Some("192.0.2.0/24")),
+        ),
+        (
+            ClientInfo::UserAgentAndIp,
+            (Some("Firefox"), Some("192.0.2.77")),
+        ),
+    ] {
+        let site = Site::new(|builder| builder.client_info(kept));
+        let mut browser = site.visitor();
+        let handle = browser.open();
+        handle.note_client(Some(b"Firefox"), Some(address));
+        handle.load().await.unwrap().login("ada").unwrap();
+        assert_eq!(refusal(&browser.finish(&handle).await), None);
+        let listed = site.nodes[1].index().logins_of("ada", None).await.unwrap();
+        let client = &listed.sessions[0].client;
+        assert_eq!((client.user_agent(), client.address()), expected);
+        assert_eq!(browser.load().await.1.client_at_login(), *client);
     }
 }

@@ -56,12 +56,14 @@ pub use self::{
 pub use tenure_core::SessionError as Refusal;
 #[doc(no_inline)]
 pub use tenure_core::{
-    Clock, CookieConfig, CookieConfigBuilder, CookieConfigError, EndedLogins, Epoch,
-    InvalidPrincipal, Key, KeyError, KeyRing, Lifetimes, LifetimesError, LoginCursor, LoginIndex,
-    LoginName, LoginOptions, LoginRefusal, MemoryStore, MemoryStoreBuilder, OnConflict,
-    OnHistoryLoss, OnLimit, Principal, SameSite, SessionData, SessionId, SessionIndex, SessionInfo,
+    Actor, AuditAction, AuditEntry, AuditError, AuditFile, AuditOutcome, AuditSink, AuditTrace,
+    Client, ClientInfo, Clock, CookieConfig, CookieConfigBuilder, CookieConfigError, EndReason,
+    EndedLogins, Epoch, InvalidLoginName, InvalidPrincipal, Key, KeyError, KeyRing, Lifetimes,
+    LifetimesError, LoginCursor, LoginIndex, LoginName, LoginOptions, LoginRefusal, MemoryStore,
+    MemoryStoreBuilder, Observer, OnConflict, OnHistoryLoss, OnLimit, Operator, Principal,
+    SameSite, SessionData, SessionEvent, SessionEventKind, SessionId, SessionIndex, SessionInfo,
     SessionManager, SessionManagerBuilder, SessionManagerError, SessionStore, StoreError,
-    StoreErrorKind, Timestamp, UserCursor, UserLogins, UserPage, Version,
+    StoreErrorKind, Timestamp, UserCursor, UserLogins, UserPage, Version, verify_audit,
 };
 #[doc(no_inline)]
-pub use tenure_tower::SessionLayer;
+pub use tenure_tower::{RequestHead, SessionLayer};

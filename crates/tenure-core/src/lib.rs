@@ -34,11 +34,12 @@ mod entropy;
 pub mod internals;
 mod manager;
 mod model;
+mod observe;
 mod session;
 mod store;
 
 pub use self::{
-    changes::{LoginRefusal, OnConflict, SessionError},
+    changes::{OnConflict, SessionError},
     clock::{Clock, SystemClock, Timestamp},
     cookie::{
         CookieConfig, CookieConfigBuilder, CookieConfigError, KeyError, KeyRing, SameSite,
@@ -50,10 +51,14 @@ pub use self::{
         SessionManagerBuilder, SessionManagerError, UserLogins, outcome_status, report_misuse,
     },
     model::{
-        AnyKey, DecodeError, Epoch, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes,
-        LifetimesError, Lineage, Login, LoginName, LoginStamp, Principal, RECORD_HEADER_BYTES,
-        Record, Relation, Retention, SecretHash, SessionId, SessionKey, SessionSecret, Values,
-        Version, Whose,
+        Actor, AnyKey, Client, ClientInfo, DecodeError, Epoch, Expiry, InvalidKey,
+        InvalidLoginName, InvalidPrincipal, Key, Lifetimes, LifetimesError, Lineage, Login,
+        LoginName, LoginRefusal, LoginStamp, Principal, RECORD_HEADER_BYTES, Record, Relation,
+        Retention, SecretHash, SessionId, SessionKey, SessionSecret, Values, Version, Whose,
+    },
+    observe::{
+        AuditAction, AuditEntry, AuditError, AuditFile, AuditOutcome, AuditSink, AuditTrace,
+        EndReason, Observer, Operator, SessionEvent, SessionEventKind, verify_audit,
     },
     session::{LoginOptions, Session, SessionData, SessionHandle, Stored},
     store::{

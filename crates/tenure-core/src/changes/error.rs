@@ -1,6 +1,6 @@
 use std::{error::Error, sync::Arc};
 
-use crate::{EntropyError, InvalidKey, InvalidPrincipal, StoreError};
+use crate::{AuditError, EntropyError, InvalidKey, InvalidPrincipal, LoginRefusal, StoreError};
 
 /// Why a session could not be loaded, changed or committed.
 ///
@@ -112,6 +112,9 @@ pub enum SessionError {
     /// gives, which can do all but log in and rotate.
     #[error("the response has begun; change the session before the handler returns, or detach it")]
     Sealed,
+    /// The [audit trail](crate::AuditSink) could not be written, so what was asked for was not done. 503.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Every id that was drawn for a new session was in use: the random generator is broken. 503.
     #[error("every id that was drawn for a new session was in use")]
     IdCollision,
@@ -130,7 +133,11 @@ impl SessionError {
             | Self::Superseded
             | Self::LoginRefused(_)
             | Self::HistoryLost => 409,
-            Self::Store(_) | Self::Contended { .. } | Self::IdCollision | Self::Entropy(_) => 503,
+            Self::Store(_)
+            | Self::Audit(_)
+            | Self::Contended { .. }
+            | Self::IdCollision
+            | Self::Entropy(_) => 503,
             Self::Encode { .. }
             | Self::Decode { .. }
             | Self::ReplayPanicked { .. }
@@ -144,27 +151,6 @@ impl SessionError {
             | Self::Sealed => 500,
         }
     }
-}
-
-/// Why the login index has refused a login.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoginRefusal {
-    /// The user has as many logins as they [may have](crate::SessionManagerBuilder::max_sessions), and none is to
-    /// be ended for this one. Nothing was written.
-    #[error("the user has as many logins as are allowed")]
-    TooMany,
-    /// The user's logins were ended while this one was under way, or after its
-    /// [fence](crate::LoginOptions::fence) was taken: whatever it was based on, as the old password, may not count any
-    /// more.
-    #[error("the user's logins were ended meanwhile")]
-    Revoked,
-    /// Other logins of the user took the place of this one while it was under way.
-    #[error("other logins of the user took its place")]
-    Displaced,
-    /// The user [may not log in](crate::LoginIndex::block).
-    #[error("the user may not log in")]
-    Blocked,
 }
 
 impl From<LoginRefusal> for SessionError {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Merges, SessionError, guarded};
 use crate::{
-    Epoch, LoginStamp, Principal, Retention, Values,
+    Actor, Client, Epoch, LoginStamp, Principal, Retention, Values,
     model::{Edits, Name},
 };
 
@@ -30,6 +30,10 @@ pub(crate) struct NewLogin {
     pub(crate) principal: Principal,
     pub(crate) retention: Retention,
     pub(crate) stamp: LoginStamp,
+    /// Who acts in the principal's name, if somebody does.
+    pub(crate) actor: Option<Actor>,
+    /// What is known of the browser, if that is kept.
+    pub(crate) client: Option<Arc<Client>>,
     /// Whether the user has authenticated just now; otherwise what was known of that stays, with the lifetimes.
     pub(crate) is_fresh: bool,
     /// The epoch in which the application's checks began.

@@ -16,10 +16,7 @@ pub(crate) use self::{
     log::{Changes, NewLogin, Update},
     merges::Merges,
 };
-pub use self::{
-    error::{LoginRefusal, SessionError},
-    merges::OnConflict,
-};
+pub use self::{error::SessionError, merges::OnConflict};
 use crate::model::Name;
 
 /// Runs code of the application that changes are replayed with.

@@ -6,14 +6,15 @@ use super::{
     Core, SessionManager,
     combine::Terms,
     line::Lines,
-    logins::{Index, OnLimit},
+    logins::{Audit, Index, OnLimit},
     recent::Recent,
 };
 use crate::{
-    Clock, CookieConfig, Entropy, InvalidKey, KeyRing, Lifetimes, LoginLimit, OsEntropy,
-    RECORD_HEADER_BYTES, SessionIndex, SessionKey, SystemClock,
+    AuditSink, ClientInfo, Clock, CookieConfig, Entropy, InvalidKey, KeyRing, Lifetimes,
+    LoginLimit, Observer, OsEntropy, RECORD_HEADER_BYTES, SessionIndex, SessionKey, SystemClock,
     changes::{Merges, OnConflict},
     cookie::CookieFinder,
+    observe::{Auditor, ErasedSink},
     store::{ErasedIndex, ErasedStore},
 };
 
@@ -23,6 +24,10 @@ pub struct SessionManagerBuilder {
     store: Box<dyn ErasedStore>,
     index: Option<Arc<dyn ErasedIndex>>,
     limit: Option<LoginLimit>,
+    client_info: ClientInfo,
+    observer: Option<Box<dyn Observer>>,
+    audit: Option<Box<dyn ErasedSink>>,
+    audits_users: bool,
     keys: KeyRing,
     application: String,
     cookie: CookieConfig,
@@ -44,6 +49,10 @@ impl SessionManagerBuilder {
             store,
             index: None,
             limit: None,
+            client_info: ClientInfo::Off,
+            observer: None,
+            audit: None,
+            audits_users: true,
             keys,
             application: String::new(),
             cookie: CookieConfig::default(),
@@ -121,6 +130,37 @@ impl SessionManagerBuilder {
             most,
             evicts: on_limit == OnLimit::EndOldest,
         });
+        self
+    }
+
+    /// What sessions keep of the browser that they began in, or their users logged in with, for pages such as
+    /// "my devices". Default: nothing, since it is personal data and nothing needs it.
+    ///
+    /// The address comes from the application, which alone knows what proxies are before it: see
+    /// `client_address` of the adapter's layer. Without that none is kept.
+    pub fn client_info(mut self, client_info: ClientInfo) -> Self {
+        self.client_info = client_info;
+        self
+    }
+
+    /// Who is told of what happens to sessions. Default: nobody, besides the log.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Where it is written down, before and after it, what is done to sessions of others: ending a user's logins,
+    /// blocking users, ending everyone, acting in a user's name. What cannot be written down is not done
+    /// ([`SessionError::Audit`](crate::SessionError::Audit)). Default: nowhere.
+    pub fn audit(mut self, sink: impl AuditSink) -> Self {
+        self.audit = Some(Box::new(sink));
+        self
+    }
+
+    /// Lets users end one of their own logins although the audit trail cannot be written: whoever has lost a device
+    /// should not have to wait for a disk. Default: not even that.
+    pub fn lets_users_end_unaudited(mut self, lets: bool) -> Self {
+        self.audits_users = !lets;
         self
     }
 
@@ -231,6 +271,12 @@ impl SessionManagerBuilder {
         Ok(SessionManager {
             core: Arc::new(Core {
                 version_use: self.store.version_use(),
+                client_info: self.client_info,
+                observer: self.observer,
+                audit: self.audit.map(|sink| Audit {
+                    auditor: Auditor::new(sink, Arc::clone(&self.entropy)),
+                    is_strict_with_users: self.audits_users,
+                }),
                 index: self.index.map(|store| Index::new(store, self.limit)),
                 store: self.store,
                 cookie_finder: CookieFinder::new(self.cookie.name()),

@@ -162,11 +162,20 @@ impl Terms {
         let record = record
             .with_login(login.principal.clone(), made)
             .with_gate(gate)
+            .with_actor(login.actor.as_ref())
             .with_retention(login.retention);
+        let record = match &login.client {
+            Some(client) => record.with_client(client),
+            None => record,
+        };
         if !login.is_fresh {
             return self.prolong(record, now);
         }
         let lifetimes = self.lifetimes_of(&record);
+        let lifetimes = match &login.actor {
+            Some(_) => lifetimes.at_most(LONGEST_ACTING),
+            None => lifetimes,
+        };
         record.with_restarted_lifetimes(now, lifetimes)
     }
 
@@ -186,6 +195,9 @@ impl Terms {
         Ok(record)
     }
 }
+
+/// How long somebody may act in another one's name before they have to say so again.
+const LONGEST_ACTING: Duration = Duration::from_secs(60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -343,6 +355,8 @@ mod tests {
             principal: Principal::new("ada").unwrap(),
             retention,
             stamp: LoginStamp::from_u64(7),
+            actor: None,
+            client: None,
             is_fresh: true,
             fence: None,
             epoch: Epoch::from_u64(5),

@@ -15,13 +15,13 @@ use super::{
     combine::Terms,
     events,
     line::Lines,
-    logins::{Admission, Index, LoggedIn},
+    logins::{Admission, Audit, Index, LoggedIn},
     recent::Recent,
 };
 use crate::{
-    Clock, Commit, CookieConfig, Create, Delete, Entropy, Freshness, Lineage, Load, Record,
-    Renewal, Retention, SessionId, SessionSecret, StoreError, StoreErrorKind, Timestamp, Version,
-    VersionUse, Whose,
+    ClientInfo, Clock, Commit, CookieConfig, Create, Delete, Entropy, Freshness, Lineage, Load,
+    Observer, Record, Renewal, Retention, SessionId, SessionSecret, StoreError, StoreErrorKind,
+    Timestamp, Version, VersionUse, Whose,
     changes::{NewLogin, SessionError, drop_guarded},
     cookie::{CookieFinder, Token, TokenKeys},
     entropy::random,
@@ -43,6 +43,9 @@ pub(crate) struct Core {
     pub(super) lines: Lines,
     pub(super) version_use: VersionUse,
     pub(super) index: Option<Index>,
+    pub(super) client_info: ClientInfo,
+    pub(super) observer: Option<Box<dyn Observer>>,
+    pub(super) audit: Option<Audit>,
     /// Until when sessions that are not there count as not there without asking. Ids are never used
     /// again, so one cannot come to be; a dead cookie costs one look-up a minute and node.
     pub(super) absent: Recent,
@@ -212,6 +215,7 @@ impl Core {
                 let renewed = self.bounded("renew", id, pin!(renew)).await.ok()?;
                 claim.done();
                 if matches!(renewed, Renewal::Renewed(_)) {
+                    events::renewed(self, &record);
                     self.touch_behind(&record);
                 }
                 match renewed {

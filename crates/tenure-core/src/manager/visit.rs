@@ -9,18 +9,12 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Core, OnHistoryLoss, SessionManager,
-    core::{Created, within},
-    events,
-    line::{Place, Settled},
-    logins::{Admission, LoggedIn},
-    standing::Standing,
-    state::{Ending, Plan, State},
+    Core, OnHistoryLoss, SessionManager, core::within, events, standing::Standing, state::State,
 };
 use crate::{
-    Delete, Freshness, Load, Record, SessionId, SessionSecret, StoreError, StoreErrorKind, Version,
+    Client, Delete, EndReason, Freshness, Load, Record, StoreError, StoreErrorKind, Version,
     VersionUse, Whose,
-    changes::{Below, Changes, NewLogin, SessionError},
+    changes::SessionError,
     cookie::{RawToken, Sought},
 };
 
@@ -29,6 +23,8 @@ use crate::{
 pub(crate) struct Visit {
     manager: SessionManager,
     presented: Presented,
+    /// What is known of the browser, if that is kept.
+    client: OnceLock<Arc<Client>>,
     pub(super) failure: OnceLock<SessionError>,
     pub(crate) state: Mutex<State>,
     /// How many handles the request's adapter and handlers hold.
@@ -59,6 +55,7 @@ impl Visit {
         Self {
             manager,
             presented,
+            client: OnceLock::new(),
             failure: OnceLock::new(),
             state: Mutex::default(),
             handles: AtomicUsize::new(0),
@@ -71,6 +68,7 @@ impl Visit {
         Some(Self {
             manager: self.manager.clone(),
             presented: Presented::Nothing,
+            client: self.client.clone(),
             failure: OnceLock::new(),
             state: Mutex::new(self.state.lock().detached()?),
             handles: AtomicUsize::new(0),
@@ -80,6 +78,15 @@ impl Visit {
 
     pub(crate) fn manager(&self) -> &SessionManager {
         &self.manager
+    }
+
+    /// Keeps what is known of the browser. The first time counts.
+    pub(crate) fn note_client(&self, client: Client) {
+        let _ = self.client.set(Arc::new(client));
+    }
+
+    pub(crate) fn client(&self) -> Option<Arc<Client>> {
+        self.client.get().cloned()
     }
 
     pub(crate) fn is_untouched(&self) -> bool {
@@ -119,7 +126,7 @@ impl Visit {
 
     /// Waits for whatever this request has under way with its session, as long as the store may take: that
     /// may be a future which somebody keeps and does not poll.
-    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
+    pub(super) async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
         if let Ok(turn) = self.turn.try_lock() {
             return Ok(turn);
         }
@@ -161,7 +168,7 @@ impl Visit {
         let record = match core.load(token.id, freshness).await {
             Ok(Load::Found(record)) => record,
             Ok(Load::Expired(expiry)) => {
-                events::expired(core, token.id, expiry);
+                events::expired(core, token.id, expiry.into());
                 return Ok(Standing::Lost);
             }
             Ok(Load::Absent) => {
@@ -179,7 +186,7 @@ impl Visit {
             Err(error) => return Err(error),
         };
         if core.is_past_the_gate(&record) {
-            events::ended_with_everyone(core, token.id);
+            events::expired(core, token.id, EndReason::EveryoneEnded);
             core.note_absent(token.id);
             return Ok(Standing::Lost);
         }
@@ -212,7 +219,7 @@ impl Visit {
                 // stays so.
                 let ending = Box::pin(core.delete(record.id(), Whose::Login(record.login().stamp)));
                 if ending.await? == Delete::Deleted {
-                    events::destroyed(core, record.id(), reason);
+                    events::destroyed(core, record.id(), record.principal(), reason);
                 }
                 Ok(true)
             }
@@ -247,223 +254,6 @@ impl Visit {
         below.map_or(Ok(()), |below| self.put_onto(&below))
     }
 
-    /// Commits what the request has changed so far, if it is not too late for that.
-    pub(crate) async fn commit_now(&self) -> Result<(), SessionError> {
-        if self.state.lock().is_abandoned() {
-            return Err(SessionError::Sealed);
-        }
-        self.commit().await
-    }
-
-    /// Commits what the request has changed so far.
-    pub(super) async fn commit(&self) -> Result<(), SessionError> {
-        let _turn = self.turn().await?;
-        let core = self.core();
-        let plan = self.state.lock().plan(&*core.entropy)?;
-        match plan {
-            Plan::Nothing => Ok(()),
-            Plan::NothingNew { dropped } => {
-                drop(dropped);
-                Ok(())
-            }
-            Plan::Refuse { error, dropped } => {
-                drop(dropped);
-                Err(error)
-            }
-            Plan::Delete(ending) => Box::pin(self.end(ending)).await,
-            // Boxed, so that the most frequent plan's future has no room for the others.
-            Plan::Create {
-                changes,
-                instead_of,
-            } => {
-                if let Some(ending) = instead_of {
-                    Box::pin(self.end(ending)).await?;
-                }
-                Box::pin(self.create(&changes, None)).await
-            }
-            Plan::Commit {
-                onto,
-                mut set,
-                secret,
-            } => {
-                let id = onto.id();
-                if core.is_past_the_gate(&onto) {
-                    return Err(self.state.lock().lose(SessionError::Gone));
-                }
-                let mut admission = None;
-                if let Some(login) = &mut set.changes.login {
-                    let before = LoggedIn::of(&onto);
-                    admission = Box::pin(self.admit(login, id, before.as_ref())).await?;
-                }
-                // For the index only, so that without one nobody else holds the record.
-                let before = core.has_index().then(|| onto.clone());
-                let place = Arc::new(Place::new(onto, set));
-                let changes = &place.set.changes;
-                let committing = pin!(core.lines.commit(core, &place));
-                match core.bounded("commit", id, committing).await {
-                    Ok(settled) => {
-                        events::committed(core, id, changes);
-                        if let Some(before) = before {
-                            let noting = self.note_in_index(&before, changes, admission, &settled);
-                            Box::pin(noting).await?;
-                        }
-                        let is_to_be_told = core.tells_each_commit(&settled.record);
-                        let below = self.state.lock().settle(settled, secret, is_to_be_told);
-                        // Changes that were made meanwhile may fail on the new values, which their own
-                        // commit will say: these are committed.
-                        let _ = self.put_onto(&below);
-                        Ok(())
-                    }
-                    // A login that came too late for its own session does not have to wait for a
-                    // cookie that may never arrive: it begins a session of its own.
-                    Err(error @ SessionError::Superseded) if changes.login.is_some() => {
-                        // Also if the new one cannot be stored: the old secret's cookie is worth nothing, and
-                        // would replace another login's.
-                        self.state.lock().lose(error);
-                        let given_up = admission.map(|place| place.made);
-                        Box::pin(self.create(changes, given_up)).await
-                    }
-                    Err(error) => Err(self.state.lock().lose(error)),
-                }
-            }
-        }
-    }
-
-    /// Ends the session that the cookie names.
-    async fn end(&self, ending: Ending) -> Result<(), SessionError> {
-        let (core, id) = (self.core(), ending.id);
-        match core.delete(id, ending.whose).await? {
-            Delete::Superseded if ending.may_live_on => return Ok(()),
-            Delete::Superseded => return Err(self.state.lock().lose(SessionError::Superseded)),
-            Delete::Deleted => self.state.lock().forget(),
-            // Ended by another request, whose visitor may have logged in again since; or by this one, if
-            // it was sent again after it had happened, and then a dead cookie does no harm.
-            Delete::Absent => self.state.lock().find_ended(),
-        }
-        core.settle_behind(ending.left);
-        events::destroyed(core, id, "logout");
-        core.note_absent(id);
-        Ok(())
-    }
-
-    /// Takes a place in the index, as long as the store may take.
-    async fn admit(
-        &self,
-        login: &mut NewLogin,
-        id: SessionId,
-        before: Option<&LoggedIn>,
-    ) -> Result<Option<Admission>, SessionError> {
-        let core = self.core();
-        let admitting = pin!(core.admit(login, id, before));
-        core.bounded_index("reserve", admitting).await
-    }
-
-    /// Tells the index what a commit has changed about who is logged in. Only a login waits for it.
-    async fn note_in_index(
-        &self,
-        before: &Record,
-        changes: &Changes,
-        admission: Option<Admission>,
-        settled: &Settled,
-    ) -> Result<(), SessionError> {
-        let core = self.core();
-        let left = LoggedIn::of(before);
-        if let Some(admission) = admission {
-            let user = admission.made.user.clone();
-            if let Err(error) = core.confirm(admission, &settled.record).await {
-                return Err(self.state.lock().lose(error));
-            }
-            // An entry of the same user has been replaced by the new one.
-            core.settle_behind(left.filter(|left| left.user != user));
-        } else if changes.logs_out {
-            core.settle_behind(left);
-        } else if core.is_touch_due(before, &settled.record) {
-            core.touch_behind(&settled.record);
-        }
-        Ok(())
-    }
-
-    /// Ends the other logins of whoever is logged in.
-    pub(crate) async fn end_others(&self) -> Result<usize, SessionError> {
-        let core = self.core();
-        let no_index = core.index().err();
-        if let Some(error) = no_index {
-            return Err(error);
-        }
-        self.commit_now().await?;
-        let held = self.state.lock().logged_in()?;
-        let (count, fence) = core
-            .end_logins(
-                &held.made.user,
-                Some(held.made.login),
-                false,
-                "ended_by_user",
-            )
-            .await?;
-        let login = NewLogin {
-            principal: held.made.user,
-            retention: held.retention,
-            stamp: self.manager.draw_stamp()?,
-            is_fresh: false,
-            fence: Some(fence),
-            epoch: fence,
-            gate: core.gate(),
-        };
-        self.state.lock().bindable()?.log_in(login);
-        self.commit_now().await?;
-        Ok(count)
-    }
-
-    /// Puts newer values below what the request has changed and not committed. Closures are replayed
-    /// without the session's lock: they are the application's, and may use the session.
-    fn put_onto(&self, below: &Below) -> Result<(), SessionError> {
-        for _ in 0..MOST_REPLAYS {
-            let changes = self.state.lock().draft.changes().clone();
-            let (edits, outcome) = match below.replay(&changes) {
-                Ok(edits) => (Some(edits), Ok(())),
-                Err(error) => (None, Err(error)),
-            };
-            if self.state.lock().draft.put_onto(below, &changes, edits) {
-                return outcome;
-            }
-        }
-        // The request, or a closure of it, goes on changing the session. The commit will replay it all.
-        self.state.lock().draft.put_unseen(below);
-        Ok(())
-    }
-
-    /// Begins a session with these changes, if they leave anything to store.
-    async fn create(
-        &self,
-        changes: &Changes,
-        given_up: Option<LoggedIn>,
-    ) -> Result<(), SessionError> {
-        let core = self.core();
-        let secret = SessionSecret::random(&*core.entropy)?;
-        let (id, lineage) = core.draw_identity()?;
-        let (now, lifetimes) = (core.clock.now(), core.terms.lifetimes);
-        let fresh = Record::new(id, lineage, secret.hash(), now, lifetimes).with_gate(core.gate());
-        let Some((record, own)) = core.terms.begin(fresh, changes)? else {
-            return Ok(());
-        };
-        let creating = pin!(core.create(record, secret, changes.login.clone(), given_up));
-        let Created {
-            record,
-            secret,
-            admission,
-        } = core.bounded("create", id, creating).await?;
-        if let Some(admission) = admission
-            && let Err(error) = core.confirm(admission, &record).await
-        {
-            return Err(self.state.lock().lose(error));
-        }
-        events::created(core, &record);
-        let below = self.state.lock().hold_new(record, own, secret);
-        // As after any commit.
-        let _ = self.put_onto(&below);
-        Ok(())
-    }
-
     /// Ends a request that gets no response.
     pub(crate) fn abandon(&self) {
         // Outside of the lock: what closures hold may use the session, or be it.
@@ -494,6 +284,3 @@ impl fmt::Debug for Presented {
         })
     }
 }
-
-/// Each time, the request would have to change its session just then.
-const MOST_REPLAYS: u32 = 16;

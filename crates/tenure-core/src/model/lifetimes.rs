@@ -48,6 +48,14 @@ impl Lifetimes {
         self.absolute
     }
 
+    /// The same, cut off at a limit of a second or more.
+    pub(crate) fn at_most(self, limit: Duration) -> Self {
+        Self {
+            idle: self.idle.min(limit),
+            absolute: self.absolute.min(limit),
+        }
+    }
+
     pub(crate) fn absolute_end(&self, now: Timestamp) -> Timestamp {
         now.after(self.absolute)
     }

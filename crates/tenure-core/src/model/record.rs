@@ -70,7 +70,7 @@ impl Record {
         &self.0
     }
 
-    fn parts_mut(&mut self) -> &mut Parts {
+    pub(super) fn parts_mut(&mut self) -> &mut Parts {
         Arc::make_mut(&mut self.0)
     }
 
@@ -224,7 +224,7 @@ impl Record {
         parts.principal = None;
         parts.login = Login::default();
         parts.retention = Retention::Ordinary;
-        self
+        self.with_actor(None)
     }
 
     /// The same record, its login made in those epochs of its principal and of all sessions.

@@ -4,11 +4,11 @@ use std::{pin::pin, sync::Arc};
 
 use futures_util::future::try_join_all;
 
-use super::{Core, LoggedIn, persistently};
+use super::{Core, LoggedIn, events, persistently};
 use crate::{
-    Confirm, Confirmation, Freshness, Load, LoginLimit, LoginName, Record, Reservation, Reserve,
-    SessionId, StoreErrorKind, Whose,
-    changes::{LoginRefusal, NewLogin, SessionError},
+    Actor, Confirm, Confirmation, EndReason, Epoch, Freshness, Load, LoginLimit, LoginName,
+    LoginRefusal, Principal, Record, Reservation, Reserve, SessionId, StoreErrorKind, Whose,
+    changes::{NewLogin, SessionError},
 };
 
 /// A login that has a place in the index, and none yet among those that count.
@@ -16,6 +16,9 @@ use crate::{
 #[must_use = "a login that is not confirmed must not be used"]
 pub(in super::super) struct Admission {
     pub(in super::super) made: LoggedIn,
+    /// The epoch of its user's logins, and the actor with that of their own.
+    epoch: Epoch,
+    actor: Option<Actor>,
     replaces: Option<LoginName>,
 }
 
@@ -31,55 +34,100 @@ impl Core {
         session: SessionId,
         before: Option<&LoggedIn>,
     ) -> Result<Option<Admission>, SessionError> {
+        let admitted = self.try_to_admit(new, session, before).await;
+        self.observe_refusal(&new.principal, admitted)
+    }
+
+    async fn try_to_admit(
+        &self,
+        new: &mut NewLogin,
+        session: SessionId,
+        before: Option<&LoggedIn>,
+    ) -> Result<Option<Admission>, SessionError> {
         let Some(index) = &self.index else {
             return Ok(None);
         };
-        let (user, login) = (new.principal.clone(), LoginName::new(session, new.stamp));
-        let replaces = before
-            .filter(|before| before.user == user)
-            .map(|before| before.login);
-        let mut limit = index.limit.map(|limit| LoginLimit {
+        let made = LoggedIn {
+            user: new.principal.clone(),
+            actor: new.actor.as_ref().map(|actor| actor.user.clone()),
+            login: LoginName::new(session, new.stamp),
+        };
+        let reservation = |user: &Principal| Reservation {
+            login: made.login,
+            replaces: before
+                .filter(|before| before.user == *user)
+                .map(|it| it.login),
+            limit: None,
+            fence: None,
+            dead: Vec::new(),
+            kept_until: self.index_kept_until(),
+        };
+        new.gate = self.gate();
+        if let Some(actor) = &mut new.actor {
+            let reservation = reservation(&actor.user);
+            actor.epoch = self.reserve(&actor.user, reservation, None).await?;
+        }
+        let limit = index.limit.filter(|_| made.actor.is_none());
+        let reservation = Reservation {
+            fence: new.fence,
+            ..reservation(&made.user)
+        };
+        let replaces = reservation.replaces;
+        new.epoch = self.reserve(&made.user, reservation, limit).await?;
+        Ok(Some(Admission {
+            made,
+            epoch: new.epoch,
+            actor: new.actor.clone(),
+            replaces,
+        }))
+    }
+
+    /// Tells of a login that the index has refused.
+    fn observe_refusal<T>(
+        &self,
+        user: &Principal,
+        outcome: Result<T, SessionError>,
+    ) -> Result<T, SessionError> {
+        if let Err(SessionError::LoginRefused(refusal)) = &outcome {
+            events::login_refused(self, user, *refusal);
+        }
+        outcome
+    }
+
+    /// Takes a place in one principal's index.
+    async fn reserve(
+        &self,
+        user: &Principal,
+        mut reservation: Reservation,
+        limit: Option<LoginLimit>,
+    ) -> Result<Epoch, SessionError> {
+        let index = self.index()?;
+        reservation.limit = limit.map(|limit| LoginLimit {
             evicts: false,
             ..limit
         });
-        let mut dead = Vec::new();
-        let condemned = loop {
-            let reservation = Reservation {
-                login,
-                replaces,
-                limit,
-                fence: new.fence,
-                dead,
-                kept_until: self.index_kept_until(),
-            };
-            match persistently(|| index.store.reserve(&user, reservation.clone())).await? {
+        loop {
+            match persistently(|| index.store.reserve(user, reservation.clone())).await? {
                 Reserve::Admitted { epoch, condemned } => {
-                    (new.epoch, new.gate) = (epoch, self.gate());
-                    break condemned;
+                    self.finish_ending(user, condemned, EndReason::Displaced)
+                        .await?;
+                    return Ok(epoch);
                 }
                 Reserve::Full(logins) => {
                     // First those go whose sessions have ended anyway.
-                    dead = self.dead_of(logins).await?;
-                    if dead.is_empty() {
-                        match (limit, index.limit) {
-                            (Some(asked), Some(limit)) if limit.evicts && !asked.evicts => {}
-                            _ => return Err(LoginRefusal::TooMany.into()),
+                    reservation.dead = self.dead_of(logins).await?;
+                    if reservation.dead.is_empty() {
+                        if reservation.limit == limit {
+                            return Err(LoginRefusal::TooMany.into());
                         }
-                        limit = index.limit;
+                        reservation.limit = limit;
                     }
                 }
                 Reserve::Revoked => return Err(LoginRefusal::Revoked.into()),
                 Reserve::Displaced => return Err(LoginRefusal::Displaced.into()),
                 Reserve::Blocked => return Err(LoginRefusal::Blocked.into()),
             }
-        };
-        if !condemned.is_empty() {
-            self.finish_ending(&user, condemned, "displaced").await?;
         }
-        Ok(Some(Admission {
-            made: LoggedIn { user, login },
-            replaces,
-        }))
     }
 
     /// Enters a login whose session is stored. If it does not count any more, its session is deleted: nobody
@@ -90,29 +138,44 @@ impl Core {
         stored: &Record,
     ) -> Result<(), SessionError> {
         let index = self.index()?;
-        let Admission { made, replaces } = admission;
+        let Admission {
+            made,
+            epoch,
+            actor,
+            replaces,
+        } = admission;
         if LoginName::of(stored) != Some(made.login) {
             // Somebody has logged in to the very session since, so there is nothing of this one to enter.
             return Ok(());
         }
-        let confirmation = Confirmation {
-            login: made.login,
-            replaces,
-            epoch: stored.login().epoch,
-            ends_at: stored.absolute_end(),
-        };
+        let places = [
+            Some((&made.user, epoch)),
+            actor.as_ref().map(|actor| (&actor.user, actor.epoch)),
+        ];
         let confirming = async {
-            let confirm = || index.store.confirm(&made.user, confirmation);
-            let refusal = match persistently(confirm).await? {
-                Confirm::Confirmed => return Ok(()),
-                Confirm::Revoked => LoginRefusal::Revoked,
-                Confirm::Displaced => LoginRefusal::Displaced,
-            };
-            self.finish_ending(&made.user, vec![made.login], "login_refused")
-                .await?;
-            Err(refusal.into())
+            for (user, epoch) in places.into_iter().flatten() {
+                let confirmation = Confirmation {
+                    login: made.login,
+                    replaces,
+                    epoch,
+                    ends_at: stored.absolute_end(),
+                };
+                let confirm = || index.store.confirm(user, confirmation);
+                let refusal = match persistently(confirm).await? {
+                    Confirm::Confirmed => continue,
+                    Confirm::Revoked => LoginRefusal::Revoked,
+                    Confirm::Displaced => LoginRefusal::Displaced,
+                };
+                for user in made.users() {
+                    self.finish_ending(user, vec![made.login], EndReason::LoginRefused)
+                        .await?;
+                }
+                return Err(refusal.into());
+            }
+            Ok(())
         };
-        self.bounded_index("confirm", pin!(confirming)).await
+        let confirmed = self.bounded_index("confirm", pin!(confirming)).await;
+        self.observe_refusal(&made.user, confirmed)
     }
 
     /// Those of some logins whose sessions have ended, or are not theirs any more.
@@ -148,15 +211,17 @@ impl Core {
     /// Drops the entry of a login that its own session has let go of. Not awaited by the response: until then
     /// it is an entry without a session, which does no harm.
     pub(in super::super) fn settle_behind(self: &Arc<Self>, left: Option<LoggedIn>) {
-        let (Some(LoggedIn { user, login }), Some(_)) = (left, &self.index) else {
+        let (Some(left), Some(_)) = (left, &self.index) else {
             return;
         };
         let core = Arc::clone(self);
         self.behind(async move {
             let Some(index) = &core.index else { return };
-            let settle = async { Ok(index.store.settle(&user, vec![login]).await?) };
-            // A fault leaves an entry without a session.
-            let _ = core.bounded_index("settle", pin!(settle)).await;
+            for user in left.users() {
+                let settle = async { Ok(index.store.settle(user, vec![left.login]).await?) };
+                // A fault leaves an entry without a session.
+                let _ = core.bounded_index("settle", pin!(settle)).await;
+            }
         });
     }
 }

@@ -6,8 +6,8 @@ use futures_util::future::try_join_all;
 
 use super::{Core, LoggedIn, admission::whose, persistently};
 use crate::{
-    CONDEMNED_PER_CALL, Delete, Ending, Epoch, LoginName, LoginSeen, Principal, Record, Timestamp,
-    Touch, changes::SessionError, entropy::random,
+    CONDEMNED_PER_CALL, Delete, EndReason, Ending, Epoch, LoginName, LoginSeen, Principal, Record,
+    Timestamp, Touch, changes::SessionError, entropy::random,
 };
 
 use super::super::events;
@@ -20,7 +20,7 @@ impl Core {
         user: &Principal,
         spares: Option<LoginName>,
         blocks: bool,
-        reason: &'static str,
+        reason: EndReason,
     ) -> Result<(usize, Epoch), SessionError> {
         let index = self.index()?;
         let ending = Ending {
@@ -53,7 +53,7 @@ impl Core {
         &self,
         user: &Principal,
         condemned: Vec<LoginName>,
-        reason: &'static str,
+        reason: EndReason,
     ) -> Result<usize, SessionError> {
         if condemned.is_empty() {
             return Ok(0);
@@ -63,7 +63,7 @@ impl Core {
             let delete = || self.store.delete(login.session(), whose(*login));
             let deletion = persistently(delete).await?;
             if deletion == Delete::Deleted {
-                events::destroyed(self, login.session(), reason);
+                events::destroyed(self, login.session(), Some(user), reason);
             }
             Ok::<_, SessionError>(deletion)
         });
@@ -76,30 +76,40 @@ impl Core {
     /// Tells the index, behind the response, that a session is in use: its entry may have been lost, as after a
     /// failover, and so may its own ending.
     pub(in super::super) fn touch_behind(self: &Arc<Self>, record: &Record) {
-        let (Some(LoggedIn { user, login }), Some(_)) = (LoggedIn::of(record), &self.index) else {
+        let (Some(LoggedIn { user, login, .. }), Some(_)) = (LoggedIn::of(record), &self.index)
+        else {
             return;
         };
-        let seen = LoginSeen {
-            login,
-            epoch: record.login().epoch,
-            ends_at: record.absolute_end(),
-        };
+        let (ends_at, actor) = (record.absolute_end(), record.actor());
+        let places = [
+            Some((user, record.login().epoch)),
+            actor.map(|actor| (actor.user, actor.epoch)),
+        ];
         let core = Arc::clone(self);
         self.behind(async move {
-            let touch = async {
-                let index = core.index()?;
-                match index.store.touch(&user, seen).await? {
-                    Touch::Known => {}
-                    Touch::Entered => events::login_entered_again(&core, login.session()),
-                    Touch::Ended => {
-                        core.finish_ending(&user, vec![login], "revoked").await?;
-                    }
-                }
-                Ok(())
-            };
-            // The next one comes with the next renewal.
-            let _ = core.bounded_index("touch", pin!(touch)).await;
+            for (user, epoch) in places.into_iter().flatten() {
+                let seen = LoginSeen {
+                    login,
+                    epoch,
+                    ends_at,
+                };
+                let touching = pin!(core.touch(&user, seen));
+                // The next one comes with the next renewal.
+                let _ = core.bounded_index("touch", touching).await;
+            }
         });
+    }
+
+    async fn touch(&self, user: &Principal, seen: LoginSeen) -> Result<(), SessionError> {
+        match self.index()?.store.touch(user, seen).await? {
+            Touch::Known => {}
+            Touch::Entered => events::login_entered_again(self, seen.login.session()),
+            Touch::Ended => {
+                self.finish_ending(user, vec![seen.login], EndReason::Revoked)
+                    .await?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether a commit is the first of a session's in this interval of its renewals: then it stands for a

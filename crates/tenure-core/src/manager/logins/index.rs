@@ -6,8 +6,8 @@ use futures_util::future::try_join_all;
 
 use super::{Core, SessionManager, admission::Sight, events, persistently};
 use crate::{
-    Epoch, LoginCursor, LoginName, Principal, Record, Retention, Timestamp, UserCursor, UserPage,
-    changes::SessionError,
+    AuditAction, Client, EndReason, Epoch, LoginCursor, LoginName, Operator, Principal, Record,
+    Retention, Timestamp, UserCursor, UserPage, changes::SessionError,
 };
 
 /// Who is logged in where: lists a user's logins and ends them, whichever node they were made on.
@@ -32,6 +32,7 @@ use crate::{
 #[derive(Clone)]
 pub struct LoginIndex {
     core: Arc<Core>,
+    by: Option<Operator>,
 }
 
 /// What to do about a login when its user has as many as they may have.
@@ -61,6 +62,10 @@ pub struct EndedLogins {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
+    /// Who is logged in.
+    pub user: Principal,
+    /// Who really acts in their name, if somebody does.
+    pub actor: Option<Principal>,
     /// Which login it is, to [end](LoginIndex::end) it by.
     pub login: LoginName,
     /// When the session came into being.
@@ -75,6 +80,8 @@ pub struct SessionInfo {
     pub absolute_end: Timestamp,
     /// Whether the user asked to be remembered.
     pub is_remembered: bool,
+    /// What was [kept](crate::SessionManagerBuilder::client_info) of the browser when the user logged in.
+    pub client: Client,
 }
 
 /// A part of a user's logins, the oldest first.
@@ -94,11 +101,24 @@ impl SessionManager {
     pub fn index(&self) -> LoginIndex {
         LoginIndex {
             core: Arc::clone(&self.core),
+            by: None,
         }
     }
 }
 
 impl LoginIndex {
+    /// The same, for what an operator does to others. Without it, ending a user's logins is what the user does.
+    ///
+    /// With an [audit trail](crate::SessionManagerBuilder::audit) it says who did what and why, and an operator has to
+    /// give a reason.
+    #[must_use]
+    pub fn by(self, operator: Operator) -> Self {
+        Self {
+            by: Some(operator),
+            ..self
+        }
+    }
+
     /// The present state of a user's logins, to be taken *before* their password is looked at, and given to
     /// [`login_with`](crate::Session::login_with): if the user's logins are ended in between, as with a new password,
     /// the login is refused. Can be kept in a session for logins of several steps.
@@ -128,7 +148,8 @@ impl LoginIndex {
         let index = core.index()?;
         let listing = async {
             let page = persistently(|| index.store.logins(&user, after, LOGINS_PER_PAGE)).await?;
-            core.finish_ending(&user, page.condemned, "revoked").await?;
+            core.finish_ending(&user, page.condemned, EndReason::Revoked)
+                .await?;
             let next = page.logins.last().copied();
             let next = next.filter(|_| page.logins.len() == LOGINS_PER_PAGE);
             let looks = page.logins.into_iter().map(|listed| async move {
@@ -137,7 +158,7 @@ impl LoginIndex {
             let (mut sessions, mut dead) = (Vec::new(), Vec::new());
             for (login, sight) in try_join_all(looks).await? {
                 match sight {
-                    Sight::Live(record) => sessions.push(SessionInfo::of(login, &record)),
+                    Sight::Live(record) => sessions.extend(SessionInfo::of(&record)),
                     Sight::Unreadable => {}
                     Sight::Dead => dead.push(login),
                 }
@@ -159,15 +180,23 @@ impl LoginIndex {
     pub async fn end(&self, user: impl AsRef<str>, login: LoginName) -> Result<bool, SessionError> {
         let (core, user) = (&self.core, Principal::new(user)?);
         let index = core.index()?;
+        let reason = match self.by {
+            None => EndReason::EndedByUser,
+            Some(_) => EndReason::EndedByOperator,
+        };
         let ending = async {
             let is_theirs = persistently(|| index.store.condemn(&user, login)).await?;
             if !is_theirs {
                 return Ok(false);
             }
-            let ended = core.finish_ending(&user, vec![login], "ended_by_user");
-            Ok(ended.await? > 0)
+            Ok(core.finish_ending(&user, vec![login], reason).await? > 0)
         };
-        core.bounded_index("condemn", pin!(ending)).await
+        let work = async { core.bounded_index("condemn", pin!(ending)).await };
+        let (action, by) = (AuditAction::End, self.by.as_ref());
+        core.audited(action, Some(&user), by, work, |is_ended| {
+            u64::from(*is_ended)
+        })
+        .await
     }
 
     /// Logs a user out everywhere.
@@ -176,7 +205,8 @@ impl LoginIndex {
     ///
     /// See [`LoginIndex`].
     pub async fn end_all(&self, user: impl AsRef<str>) -> Result<EndedLogins, SessionError> {
-        self.end_logins(user, false, "all_ended").await
+        let action = AuditAction::EndAll;
+        self.end_logins(user, action, EndReason::AllEnded).await
     }
 
     /// Logs a user out everywhere, and refuses logins from now on, those under way included, until
@@ -187,7 +217,8 @@ impl LoginIndex {
     ///
     /// See [`LoginIndex`].
     pub async fn block(&self, user: impl AsRef<str>) -> Result<EndedLogins, SessionError> {
-        self.end_logins(user, true, "blocked").await
+        let action = AuditAction::Block;
+        self.end_logins(user, action, EndReason::Blocked).await
     }
 
     /// Lets a user log in again. Nothing if they may.
@@ -204,7 +235,11 @@ impl LoginIndex {
             }
             Ok(())
         };
-        self.core.bounded_index("unblock", pin!(unblocking)).await
+        let work = async { self.core.bounded_index("unblock", pin!(unblocking)).await };
+        let (action, by) = (AuditAction::Unblock, self.by.as_ref());
+        self.core
+            .audited(action, Some(&user), by, work, |()| 0)
+            .await
     }
 
     /// Ends all sessions there are, those included in which nobody is logged in: as if the cookies' keys had
@@ -215,9 +250,14 @@ impl LoginIndex {
     ///
     /// See [`LoginIndex`].
     pub async fn end_everyone(&self) -> Result<(), SessionError> {
-        self.core.raise_gate().await?;
-        events::everyone_ended();
-        Ok(())
+        self.core.index()?;
+        let work = async {
+            self.core.raise_gate().await?;
+            events::everyone_ended(&self.core);
+            Ok(())
+        };
+        let (action, by) = (AuditAction::EndEveryone, self.by.as_ref());
+        self.core.audited(action, None, by, work, |()| 0).await
     }
 
     /// Some of the users who are, or were lately, logged in. For jobs, since a store may have to look at all that it
@@ -235,26 +275,38 @@ impl LoginIndex {
     async fn end_logins(
         &self,
         user: impl AsRef<str>,
-        blocks: bool,
-        reason: &'static str,
+        action: AuditAction,
+        reason: EndReason,
     ) -> Result<EndedLogins, SessionError> {
         let user = Principal::new(user)?;
-        let (count, fence) = self.core.end_logins(&user, None, blocks, reason).await?;
-        Ok(EndedLogins { count, fence })
+        self.core.index()?;
+        let blocks = action == AuditAction::Block;
+        let work = async {
+            let ended = self.core.end_logins(&user, None, blocks, reason).await?;
+            let (count, fence) = ended;
+            Ok(EndedLogins { count, fence })
+        };
+        let by = self.by.as_ref();
+        self.core
+            .audited(action, Some(&user), by, work, |ended| ended.count as u64)
+            .await
     }
 }
 
 impl SessionInfo {
-    fn of(login: LoginName, record: &Record) -> Self {
-        Self {
-            login,
+    fn of(record: &Record) -> Option<Self> {
+        Some(Self {
+            user: record.principal()?.clone(),
+            actor: record.actor().map(|actor| actor.user),
+            login: LoginName::of(record)?,
             created_at: record.created_at(),
             authenticated_at: record.login().at,
             seen_at: record.seen_at(),
             idle_end: record.lease_end(),
             absolute_end: record.absolute_end(),
             is_remembered: record.retention() == Retention::Remembered,
-        }
+            client: record.client(),
+        })
     }
 }
 

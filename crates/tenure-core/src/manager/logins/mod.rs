@@ -1,15 +1,16 @@
 //! Logins through the index: admitted before the commit, confirmed after it, ended by name.
 
 mod admission;
+mod audited;
 mod endings;
 mod gate;
 mod index;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-pub(super) use self::admission::Admission;
 use self::gate::Gate;
 pub use self::index::{EndedLogins, LoginIndex, OnLimit, SessionInfo, UserLogins};
+pub(super) use self::{admission::Admission, audited::Audit};
 use super::{Core, SessionManager, core::within, events};
 use crate::{
     Epoch, LoginLimit, LoginName, Principal, Record, StoreError, StoreErrorKind,
@@ -34,10 +35,12 @@ impl Index {
     }
 }
 
-/// A principal's login, as a record tells it.
+/// A login, as a record tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoggedIn {
     pub(crate) user: Principal,
+    /// Who acts in the user's name. The login is in both of their indices.
+    pub(crate) actor: Option<Principal>,
     pub(crate) login: LoginName,
 }
 
@@ -45,8 +48,16 @@ impl LoggedIn {
     pub(crate) fn of(record: &Record) -> Option<Self> {
         Some(Self {
             user: record.principal()?.clone(),
+            actor: record.actor().map(|actor| actor.user),
             login: LoginName::of(record)?,
         })
+    }
+
+    /// Whose index it is in.
+    fn users(&self) -> impl Iterator<Item = &Principal> {
+        [Some(&self.user), self.actor.as_ref()]
+            .into_iter()
+            .flatten()
     }
 }
 

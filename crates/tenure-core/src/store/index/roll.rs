@@ -96,6 +96,7 @@ impl LoginRoll {
         };
         let is_counted = |login: &LoginName, entry: &LoginEntry| {
             entry.state != LoginState::Condemned
+                && !login.stamp().is_acting()
                 && *login != reservation.login
                 && Some(*login) != reservation.replaces
         };
