@@ -1,18 +1,15 @@
 //! The index that elsewhere grows to eleven thousand entries for fifty live sessions (spring-session#1017): here dead
 //! entries go when they are looked at, a page at a time, and stand in nobody's way.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a surprise is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "a surprise is a failed test")]
 
 use std::time::Duration;
 
 use tenure_core::{
-    Confirm, Confirmation, Entropy as _, Epoch, KeyRing, LoginName, LoginStamp, OnLimit, OsEntropy,
-    Principal, Reservation, Reserve, SessionId, SessionIndex, SessionManager, SystemClock,
+    Clock as _, Confirm, Confirmation, Entropy as _, Epoch, KeyRing, LoginName, LoginStamp,
+    OnLimit, OsEntropy, Principal, Reservation, Reserve, SessionId, SessionIndex, SessionManager,
+    SystemClock,
 };
-use tenure_core::Clock as _;
 use tenure_redis::RedisStore;
 use tenure_testing::{RedisServer, SpyStore, Verb};
 use tenure_tests::Visitor;
@@ -26,7 +23,7 @@ async fn site(server: &RedisServer) -> SpyStore<RedisStore> {
 }
 
 /// Enters that many logins whose sessions are not there.
-async fn enter_dead(index: &impl SessionIndex, user: &Principal) {
+async fn enter_dead(index: &RedisStore, user: &Principal) {
     let ends_at = SystemClock.now().after(Duration::from_secs(3600));
     let enter = async |_| {
         let mut id = [0; 16];
