@@ -141,7 +141,8 @@ fn prints_a_number(operation: &Operation) -> bool {
         operation.route,
         Route::Read | Route::Refresh | Route::Version
     );
-    reads || operation.route.increments() > 0
+    let ends = matches!(operation.route, Route::EndAll { .. });
+    reads || ends || operation.route.increments() > 0
 }
 
 /// A session belongs to the jar that got its cookie first.
