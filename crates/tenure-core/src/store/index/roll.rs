@@ -94,6 +94,10 @@ impl LoginRoll {
         let Some(LoginLimit { most, evicts }) = reservation.limit else {
             return Ok(Vec::new());
         };
+        if self.state(reservation.login).is_some() || reservation.login.stamp().is_acting() {
+            // It has its place already, and may come late: others have come since. Or it takes none.
+            return Ok(Vec::new());
+        }
         let is_counted = |login: &LoginName, entry: &LoginEntry| {
             entry.state != LoginState::Condemned
                 && !login.stamp().is_acting()
@@ -149,6 +153,8 @@ impl LoginRoll {
         self.enter(login, LoginState::Confirmed, ends_at);
         if let Some(replaced) = replaces.filter(|replaced| *replaced != login) {
             self.drop_if(replaced, LoginState::Confirmed);
+            // A place that the same login has given up for this one.
+            self.drop_if(replaced, LoginState::Reserved);
         }
         self.keep_until(ends_at);
         Confirm::Confirmed

@@ -43,14 +43,24 @@ impl Shard {
     }
 }
 
+/// What a verb needs of the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Growth {
+    /// Room for an entry.
+    Entry,
+    /// Nothing, but for the roll of a principal who had none.
+    None,
+}
+
 impl SessionIndex for MemoryStore {
     async fn reserve(
         &self,
         user: &Principal,
         reservation: Reservation,
     ) -> Result<Reserve, StoreError> {
-        self.shared
-            .change_roll(user, |roll, now| roll.reserve(&reservation, now))
+        self.shared.change_roll(user, Growth::Entry, |roll, now| {
+            roll.reserve(&reservation, now)
+        })
     }
 
     async fn confirm(
@@ -59,26 +69,27 @@ impl SessionIndex for MemoryStore {
         confirmation: Confirmation,
     ) -> Result<Confirm, StoreError> {
         self.shared
-            .change_roll(user, |roll, _| roll.confirm(&confirmation))
+            .change_roll(user, Growth::None, |roll, _| roll.confirm(&confirmation))
     }
 
     async fn end(&self, user: &Principal, ending: Ending) -> Result<Ended, StoreError> {
         self.shared
-            .change_roll(user, |roll, now| roll.end(&ending, now))
+            .change_roll(user, Growth::None, |roll, now| roll.end(&ending, now))
     }
 
     async fn condemn(&self, user: &Principal, login: LoginName) -> Result<bool, StoreError> {
         self.shared
-            .change_roll(user, |roll, now| roll.condemn(login, now))
+            .change_roll(user, Growth::None, |roll, now| roll.condemn(login, now))
     }
 
     async fn settle(&self, user: &Principal, logins: Vec<LoginName>) -> Result<(), StoreError> {
         self.shared
-            .change_roll(user, |roll, _| roll.settle(&logins))
+            .change_roll(user, Growth::None, |roll, _| roll.settle(&logins))
     }
 
     async fn touch(&self, user: &Principal, seen: LoginSeen) -> Result<Touch, StoreError> {
-        self.shared.change_roll(user, |roll, _| roll.touch(&seen))
+        self.shared
+            .change_roll(user, Growth::Entry, |roll, _| roll.touch(&seen))
     }
 
     async fn standing(&self, user: &Principal) -> Result<UserStanding, StoreError> {
@@ -87,7 +98,7 @@ impl SessionIndex for MemoryStore {
 
     async fn unblock(&self, user: &Principal, blocked_in: Epoch) -> Result<(), StoreError> {
         self.shared
-            .change_roll(user, |roll, _| roll.unblock(blocked_in))
+            .change_roll(user, Growth::None, |roll, _| roll.unblock(blocked_in))
     }
 
     async fn logins(
@@ -119,13 +130,18 @@ impl SessionIndex for MemoryStore {
 impl Shared {
     fn read_roll<T: Default>(&self, user: &Principal, read: impl FnOnce(&LoginRoll) -> T) -> T {
         let shard = self.rolls.shard(user).lock();
-        shard.rolls.get(user).map(read).unwrap_or_default()
+        let now = self.clock.now();
+        // One that is over is as good as collected.
+        let roll = shard.rolls.get(user).filter(|roll| !roll.is_over(now));
+        roll.map(read).unwrap_or_default()
     }
 
-    /// One verb on a principal's roll. None makes it grow by more than one entry.
+    /// One verb on a principal's roll. None makes it grow by more than one entry, and most by none: those that end
+    /// something are never refused for want of room, lest whoever fills the store keeps others logged in.
     fn change_roll<T>(
         &self,
         user: &Principal,
+        growth: Growth,
         change: impl FnOnce(&mut LoginRoll, Timestamp) -> T,
     ) -> Result<T, StoreError> {
         let mut shard = self.rolls.shard(user).lock();
@@ -138,7 +154,10 @@ impl Shared {
             0 => weight(user, &LoginRoll::default()) + ENTRY_BYTES,
             before => before + ENTRY_BYTES,
         };
-        self.reserve_for_roll(now, most - before)?;
+        match growth {
+            Growth::Entry => self.reserve_for_roll(now, most - before)?,
+            Growth::None => self.take_over(most - before),
+        }
         let roll = shard.rolls.entry(user.clone()).or_default();
         let outcome = change(roll, now);
         let (is_blank, due) = (roll.is_blank(), roll.kept_until);
@@ -165,6 +184,11 @@ impl Shared {
             return Ok(());
         }
         Err(StoreError::new(StoreErrorKind::Full))
+    }
+
+    /// Takes bytes out of the limit, and beyond it if need be.
+    fn take_over(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Looks at the roll that is due first.

@@ -35,37 +35,42 @@ call('ZREMRANGEBYSCORE', confirmed, '-inf', ARGV[1])
 call('ZREMRANGEBYSCORE', reserved, '-inf', digits(now - RESERVED_FOR))
 remove(confirmed, ARGV, 9)
 
-local function is_entered(member)
-  return call('ZSCORE', confirmed, member) or call('ZSCORE', reserved, member)
+-- Odd stamps are those of operators who act in the principal's name: no limit counts them.
+local function is_acting(member)
+  return string.byte(member, -1) % 2 == 1
 end
 
-local is_known = is_entered(login)
+-- The logins that a limit counts, the oldest first: this one and what it replaces count as one.
+local function counted(key)
+  local members = {}
+  for _, member in ipairs(call('ZRANGE', key, '0', '-1')) do
+    if member ~= login and member ~= replaced and not is_acting(member) then
+      table.insert(members, member)
+    end
+  end
+  return members
+end
+
+local is_known = call('ZSCORE', confirmed, login) or call('ZSCORE', reserved, login)
 local victims = {}
-if limit then
-  local taken = call('ZCARD', confirmed) + call('ZCARD', reserved)
-  if is_known then
-    taken = taken - 1
-  end
-  if replaced ~= '' and is_entered(replaced) then
-    taken = taken - 1
-  end
-  local many = taken + 1 - limit
+-- One that has its place already may come late, when others have come since.
+if limit and not is_known and not is_acting(login) then
+  local in_use, on_their_way = counted(confirmed), counted(reserved)
+  local many = #in_use + #on_their_way + 1 - limit
   if many > 0 and ARGV[5] == '0' then
     return { 2, table.concat(call('ZRANGE', confirmed, '0', digits(limit + TOLD - 1))) }
   end
-  if many > 0 then
-    for _, key in ipairs({ confirmed, reserved }) do
-      local oldest = {}
-      -- Two more than are needed, since this login and what it replaces may be among them.
-      for _, member in ipairs(call('ZRANGE', key, '0', digits(many - #victims + 1))) do
-        if #victims < many and member ~= login and member ~= replaced then
-          table.insert(victims, member)
-          table.insert(oldest, member)
-        end
-      end
-      remove(key, oldest)
+  local ended, displaced = {}, {}
+  for place = 1, many do
+    if in_use[place] then
+      table.insert(ended, in_use[place])
+    else
+      table.insert(displaced, on_their_way[place - #in_use])
     end
+    table.insert(victims, in_use[place] or on_their_way[place - #in_use])
   end
+  remove(confirmed, ended)
+  remove(reserved, displaced)
 end
 
 local left_by_others = told()
