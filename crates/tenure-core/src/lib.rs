@@ -20,8 +20,10 @@
 //! What happens to sessions is reported through `tracing`, with the target `tenure`, a field `event`
 //! and, where a session is concerned, a field `session`: a keyed hash of its id. `session_created`,
 //! `session_rotated`, `principal_bound`, `session_destroyed`, `session_expired` at the level info;
-//! `unknown_session`, `cookie_refused`, `cookie_ambiguous`, `secret_superseded` as warnings;
-//! `version_fork`, `store_rollback`, `id_collision`, `commit_contended`, `store_failed`,
+//! `unknown_session`, `cookie_refused`, `cookie_ambiguous`, `secret_superseded`, `login_refused`,
+//! `login_entered_again`, `everyone_ended` as warnings;
+//! `version_fork`, `store_rollback`, `id_collision`, `commit_contended`, `store_failed`, `index_failed`,
+//! `gate_unproven`, `audit_failed`,
 //! `session_misused` (a mistake in the program, answered with 500) as errors;
 //! `commit_conflict` for debugging. No event holds an id, a secret, a user's name or a value.
 

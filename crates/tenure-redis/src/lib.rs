@@ -69,6 +69,7 @@
 //! [`TimedOut`]: tenure_core::StoreErrorKind::TimedOut
 //! [`Unavailable`]: tenure_core::StoreErrorKind::Unavailable
 
+mod audit;
 mod builder;
 mod config;
 mod connector;
@@ -85,6 +86,7 @@ mod store;
 mod tracking;
 
 pub use self::{
+    audit::RedisAudit,
     builder::{ConnectError, RedisStoreBuilder},
     config::{RedisConfig, RedisConfigError},
     store::RedisStore,

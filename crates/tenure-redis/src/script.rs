@@ -182,6 +182,11 @@ pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(source, Repetition::Harmless, has_written)
 });
 
+pub(crate) static AUDIT: LazyLock<Script> = LazyLock::new(|| {
+    let source = include_str!("scripts/audit.lua");
+    Script::new(source, Repetition::Forbidden, |_| false)
+});
+
 /// The scripts of the login index.
 pub(crate) mod index {
     use std::sync::LazyLock;

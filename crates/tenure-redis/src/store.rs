@@ -98,6 +98,10 @@ impl RedisStore {
         }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     pub(crate) async fn connect_now(&self) -> Result<(), StoreError> {
         self.shared.node.connect().await
     }

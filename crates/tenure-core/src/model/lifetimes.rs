@@ -182,4 +182,20 @@ mod tests {
         assert!(Lifetimes::new(seconds(2), Lifetimes::MAX).is_ok());
         assert!(Lifetimes::new(seconds(2), Lifetimes::MAX + seconds(1)).is_err());
     }
+
+    #[test]
+    fn the_limits_themselves_are_allowed() {
+        let second = Duration::from_secs(1);
+        assert!(Lifetimes::new(second, second).is_ok());
+        assert!(Lifetimes::new(second, Lifetimes::MAX).is_ok());
+    }
+
+    #[test]
+    fn the_spans_are_those_of_the_documentation() {
+        let spans =
+            |lifetimes: Lifetimes| (lifetimes.idle().as_secs(), lifetimes.absolute().as_secs());
+        assert_eq!(spans(Lifetimes::default()), (1_800, 86_400));
+        assert_eq!(spans(Lifetimes::REMEMBERED), (14 * 86_400, 30 * 86_400));
+        assert_eq!(Lifetimes::MAX.as_secs(), 400 * 86_400);
+    }
 }

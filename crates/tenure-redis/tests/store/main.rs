@@ -5,6 +5,7 @@
     reason = "what the helpers of tests come upon is the tests' failure, too"
 )]
 
+mod audit;
 mod commands;
 mod conformance;
 mod connections;

@@ -150,7 +150,7 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// If there is no reply within 5 s.
+    /// If there is no reply within 30 s.
     pub fn call<A: AsRef<[u8]>>(&self, arguments: &[A]) -> Reply {
         let bytes: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
         match resp::call(self.address(), &bytes) {

@@ -3,6 +3,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::AuditError;
+
 /// One line of the audit trail. Holds no session ids, no secrets and no values; the names in it are personal
 /// data.
 ///
@@ -114,6 +116,15 @@ impl Operator {
 }
 
 impl AuditEntry {
+    /// The entry as one line of JSON, as sinks keep it.
+    ///
+    /// # Errors
+    ///
+    /// [`AuditError`]; that does not happen with the entries that tenure makes.
+    pub fn to_json(&self) -> Result<String, AuditError> {
+        serde_json::to_string(self).map_err(AuditError::new)
+    }
+
     /// The SHA-256 of all its fields, each with its length before it.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {

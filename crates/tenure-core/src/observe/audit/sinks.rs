@@ -25,7 +25,7 @@ impl AuditTrace {
 
 impl AuditSink for AuditTrace {
     async fn record(&self, entry: &AuditEntry) -> Result<(), AuditError> {
-        let entry = json(entry)?;
+        let entry = entry.to_json()?;
         tracing::info!(target: "tenure::audit", entry);
         Ok(())
     }
@@ -69,7 +69,7 @@ impl AuditFile {
 
 impl AuditSink for AuditFile {
     async fn record(&self, entry: &AuditEntry) -> Result<(), AuditError> {
-        let mut line = json(entry)?;
+        let mut line = entry.to_json()?;
         line.push('\n');
         let file = Arc::clone(&self.file);
         let write = move || {
@@ -85,8 +85,4 @@ impl AuditSink for AuditFile {
         let written = tokio::task::spawn_blocking(write).await;
         written.map_err(AuditError::new)?.map_err(AuditError::new)
     }
-}
-
-fn json(entry: &AuditEntry) -> Result<String, AuditError> {
-    serde_json::to_string(entry).map_err(AuditError::new)
 }
