@@ -62,7 +62,7 @@ pub fn logged_in(record: &Record, principal: &str, now: Timestamp) -> Record {
         Ok(principal) => principal,
         Err(error) => panic!("{error}"),
     };
-    let stamp = LoginStamp::from_u64(random_tag());
+    let stamp = random_stamp();
     record
         .clone()
         .with_login(principal, Login::new(stamp, Epoch::default(), now))
@@ -138,7 +138,7 @@ pub fn random_id() -> SessionId {
 /// If the operating system's generator fails.
 #[must_use]
 pub fn random_login() -> LoginName {
-    LoginName::new(random_id(), LoginStamp::from_u64(random_tag()))
+    LoginName::new(random_id(), random_stamp())
 }
 
 /// A principal of whom nobody knows.
@@ -151,6 +151,17 @@ pub fn random_login() -> LoginName {
 pub fn random_principal() -> Principal {
     match Principal::new(format!("user-{:032x}", u128::from_be_bytes(random()))) {
         Ok(principal) => principal,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[expect(
+    clippy::panic,
+    reason = "without a random generator there is nothing to test"
+)]
+fn random_stamp() -> LoginStamp {
+    match LoginStamp::random(&OsEntropy) {
+        Ok(stamp) => stamp,
         Err(error) => panic!("{error}"),
     }
 }

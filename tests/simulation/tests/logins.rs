@@ -14,16 +14,6 @@ use tenure_simulation::logins::{
     Explored, LeftOut, Plan, Process, explore,
 };
 
-const NOTHING: Plan = Plan {
-    name: "",
-    browsers: &[],
-    processes: &[],
-    limit: None,
-    failures: 0,
-    at_rest_only: false,
-    left_out: None,
-};
-
 fn explored(plan: &Plan) -> Explored {
     #[expect(clippy::disallowed_methods, reason = "it is told how long it took")]
     let begun = Instant::now();
@@ -57,14 +47,14 @@ fn is_broken(plan: &Plan, what: &str) {
 fn two_logins_an_ending_and_a_list() {
     holds(&Plan {
         name: "two new logins, end all, list; one failure",
-        processes: &[
+        processes: vec![
             Process::new(LogIn("ada")),
             Process::new(LogIn("ada")),
             Process::new(EndAll("ada")),
             Process::new(List("ada")),
         ],
         failures: 1,
-        ..NOTHING
+        ..Plan::default()
     });
 }
 
@@ -73,13 +63,13 @@ fn a_login_in_a_session_that_is_there_and_two_endings() {
     holds(&Plan {
         name: "login in an anonymous session, end all twice; one failure",
         browsers: &[""],
-        processes: &[
+        processes: vec![
             Process::new(LogInAt(0, "ada")),
             Process::new(EndAll("ada")),
             Process::new(EndAll("ada")),
         ],
         failures: 1,
-        ..NOTHING
+        ..Plan::default()
     });
 }
 
@@ -88,13 +78,13 @@ fn a_second_login_in_the_same_session() {
     holds(&Plan {
         name: "login again in the same session, end all, list; one failure",
         browsers: &["ada"],
-        processes: &[
+        processes: vec![
             Process::new(LogInAt(0, "ada")),
             Process::new(EndAll("ada")),
             Process::new(List("ada")),
         ],
         failures: 1,
-        ..NOTHING
+        ..Plan::default()
     });
 }
 
@@ -103,14 +93,14 @@ fn a_session_that_changes_hands_and_back() {
     holds(&Plan {
         name: "ada's session to grace and back, end all of ada, list; one failure",
         browsers: &["ada"],
-        processes: &[
+        processes: vec![
             Process::new(LogInAt(0, "grace")),
             Process::new(LogInAt(0, "ada")),
             Process::new(EndAll("ada")),
             Process::new(List("ada")),
         ],
         failures: 1,
-        ..NOTHING
+        ..Plan::default()
     });
 }
 
@@ -119,14 +109,14 @@ fn a_login_and_a_logout() {
     holds(&Plan {
         name: "login, logout of another, end all, list; one failure",
         browsers: &["ada"],
-        processes: &[
+        processes: vec![
             Process::new(LogIn("ada")),
             Process::new(LogOut(0)),
             Process::new(EndAll("ada")),
             Process::new(List("ada")),
         ],
         failures: 1,
-        ..NOTHING
+        ..Plan::default()
     });
 }
 
@@ -134,21 +124,21 @@ fn a_login_and_a_logout() {
 fn logins_at_a_limit_that_refuses() {
     let plan = Plan {
         limit: Some((1, OnLimit::Refuse)),
-        ..NOTHING
+        ..Plan::default()
     };
     holds(&Plan {
         name: "limit 1, refuse: three logins",
-        processes: &[
+        processes: vec![
             Process::new(LogIn("ada")),
             Process::new(LogIn("ada")),
             Process::new(LogIn("ada")),
         ],
-        ..plan
+        ..plan.clone()
     });
     holds(&Plan {
         name: "limit 1, refuse: two logins beside one, end all",
         browsers: &["ada"],
-        processes: &[
+        processes: vec![
             Process::new(LogIn("ada")),
             Process::new(LogIn("ada")),
             Process::new(EndAll("ada")),
@@ -161,76 +151,80 @@ fn logins_at_a_limit_that_refuses() {
 fn logins_at_a_limit_that_evicts() {
     let plan = Plan {
         limit: Some((1, OnLimit::EndOldest)),
-        ..NOTHING
+        ..Plan::default()
     };
     holds(&Plan {
         name: "limit 1, evict: three logins",
-        processes: &[
+        processes: vec![
             Process::new(LogIn("ada")),
             Process::new(LogIn("ada")),
             Process::new(LogIn("ada")),
         ],
-        ..plan
+        ..plan.clone()
     });
     holds(&Plan {
         name: "limit 1, evict: two logins beside one, end all",
         browsers: &["ada"],
-        processes: &[
+        processes: vec![
             Process::new(LogIn("ada")),
             Process::new(LogIn("ada")),
             Process::new(EndAll("ada")),
         ],
-        ..plan
+        ..plan.clone()
     });
     holds(&Plan {
         name: "limit 2, evict: two logins beside one, end all; one failure",
         browsers: &["ada"],
-        processes: &[
+        processes: vec![
             Process::new(LogIn("ada")),
             Process::new(LogIn("ada")),
             Process::new(EndAll("ada")),
         ],
         limit: Some((2, OnLimit::EndOldest)),
         failures: 1,
-        ..NOTHING
+        ..Plan::default()
     });
 }
 
-const LOST_ENTRY: Plan = Plan {
-    name: "the index loses an entry; end all, a request, another login",
-    browsers: &["ada"],
-    processes: &[
-        Process::new(LoseEntry(0)),
-        Process::new(EndAll("ada")),
-        Process::after(0, Read(0)),
-        Process::new(LogIn("ada")),
-    ],
-    at_rest_only: true,
-    ..NOTHING
-};
+fn lost_entry() -> Plan {
+    Plan {
+        name: "the index loses an entry; end all, a request, another login",
+        browsers: &["ada"],
+        processes: vec![
+            Process::new(LoseEntry(0)),
+            Process::new(EndAll("ada")),
+            Process::after(0, Read(0)),
+            Process::new(LogIn("ada")),
+        ],
+        at_rest_only: true,
+        ..Plan::default()
+    }
+}
 
-const LOST_DELETION: Plan = Plan {
-    name: "the storage loses an ending's deletion; a request, another login",
-    browsers: &["ada"],
-    processes: &[
-        Process::new(EndAll("ada")),
-        Process::after(0, LoseDeletion(0)),
-        Process::after(1, Read(0)),
-        Process::new(LogIn("ada")),
-    ],
-    at_rest_only: true,
-    ..NOTHING
-};
+fn lost_deletion() -> Plan {
+    Plan {
+        name: "the storage loses an ending's deletion; a request, another login",
+        browsers: &["ada"],
+        processes: vec![
+            Process::new(EndAll("ada")),
+            Process::after(0, LoseDeletion(0)),
+            Process::after(1, Read(0)),
+            Process::new(LogIn("ada")),
+        ],
+        at_rest_only: true,
+        ..Plan::default()
+    }
+}
 
 #[test]
 fn what_a_failover_loses_is_mended_by_the_next_request() {
-    holds(&LOST_ENTRY);
-    holds(&LOST_DELETION);
+    holds(&lost_entry());
+    holds(&lost_deletion());
 }
 
 #[test]
 fn without_touches_what_a_failover_loses_is_lost() {
-    for plan in [LOST_ENTRY, LOST_DELETION] {
+    for plan in [lost_entry(), lost_deletion()] {
         is_broken(
             &Plan {
                 left_out: Some(LeftOut::Touches),
@@ -245,16 +239,16 @@ fn without_touches_what_a_failover_loses_is_lost() {
 fn without_confirmations_a_login_slips_through() {
     let plan = Plan {
         name: "no confirmation: an ending",
-        processes: &[Process::new(LogIn("ada")), Process::new(EndAll("ada"))],
+        processes: vec![Process::new(LogIn("ada")), Process::new(EndAll("ada"))],
         left_out: Some(LeftOut::Confirmation),
-        ..NOTHING
+        ..Plan::default()
     };
     is_broken(&plan, "");
     is_broken(
         &Plan {
             name: "no confirmation: a list",
-            processes: &[Process::new(LogIn("ada")), Process::new(List("ada"))],
-            ..plan
+            processes: vec![Process::new(LogIn("ada")), Process::new(List("ada"))],
+            ..plan.clone()
         },
         "cover",
     );
@@ -262,7 +256,7 @@ fn without_confirmations_a_login_slips_through() {
         &Plan {
             name: "no confirmation: in an old session",
             browsers: &[""],
-            processes: &[Process::new(LogInAt(0, "ada")), Process::new(EndAll("ada"))],
+            processes: vec![Process::new(LogInAt(0, "ada")), Process::new(EndAll("ada"))],
             ..plan
         },
         "",
@@ -275,13 +269,13 @@ fn dropping_entries_by_session_loses_a_login_that_came_back() {
         &Plan {
             name: "drops by session: ada's session to grace and back, list",
             browsers: &["ada"],
-            processes: &[
+            processes: vec![
                 Process::new(LogInAt(0, "grace")),
                 Process::new(LogInAt(0, "ada")),
                 Process::new(List("ada")),
             ],
             left_out: Some(LeftOut::ExactDrops),
-            ..NOTHING
+            ..Plan::default()
         },
         "cover",
     );
@@ -293,11 +287,11 @@ fn without_a_list_of_the_condemned_a_crash_leaves_a_login_nobody_knows() {
         &Plan {
             name: "no list of the condemned: limit 1, evict",
             browsers: &["ada"],
-            processes: &[Process::new(LogIn("ada"))],
+            processes: vec![Process::new(LogIn("ada"))],
             limit: Some((1, OnLimit::EndOldest)),
             failures: 1,
             left_out: Some(LeftOut::Condemned),
-            ..NOTHING
+            ..Plan::default()
         },
         "cover",
     );
@@ -308,11 +302,11 @@ fn deleting_by_session_ends_somebody_elses_login() {
     let plan = Plan {
         name: "ada's session to grace, end all of ada",
         browsers: &["ada"],
-        processes: &[
+        processes: vec![
             Process::new(LogInAt(0, "grace")),
             Process::new(EndAll("ada")),
         ],
-        ..NOTHING
+        ..Plan::default()
     };
     holds(&plan);
     is_broken(

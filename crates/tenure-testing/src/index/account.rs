@@ -263,7 +263,15 @@ impl<H: Deref<Target = F>, F: IndexFixture> Account<H> {
 pub(super) fn sibling(login: LoginName) -> LoginName {
     LoginName::new(
         login.session(),
-        LoginStamp::from_u64(login.stamp().as_u64() ^ 1),
+        LoginStamp::from_u64(login.stamp().as_u64() ^ 2),
+    )
+}
+
+/// A login by which somebody acts in the principal's name.
+pub(super) fn acting(login: LoginName) -> LoginName {
+    LoginName::new(
+        login.session(),
+        LoginStamp::from_u64(login.stamp().as_u64() | 1),
     )
 }
 

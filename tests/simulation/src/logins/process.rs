@@ -5,7 +5,7 @@ use tenure_core::OnLimit;
 use super::LeftOut;
 
 /// What some processes do at once, and on what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "a test writes all of it")]
 pub struct Plan {
     /// What to call it.
@@ -14,7 +14,7 @@ pub struct Plan {
     /// is.
     pub browsers: &'static [&'static str],
     /// The processes, each on a node of its own.
-    pub processes: &'static [Process],
+    pub processes: Vec<Process>,
     /// How many logins each user may have.
     pub limit: Option<(u32, OnLimit)>,
     /// How many nodes may die, or clients leave, at any point.

@@ -109,6 +109,10 @@ impl Stage {
     }
 
     pub(super) fn hash_into(&self, hasher: &mut impl Hasher) {
-        self.0.lock().actors.hash(hasher);
+        let inner = self.0.lock();
+        inner.actors.hash(hasher);
+        for waiting in &inner.waiting {
+            (waiting.actor, waiting.label).hash(hasher);
+        }
     }
 }

@@ -9,8 +9,8 @@ use std::{
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Entropy, EntropyError, Epoch, Freshness, KeyRing, Load, LoginName, LoginState, MemoryStore,
-    Principal, Record, SessionManager, SessionStore,
+    Entropy, EntropyError, Epoch, Freshness, Load, LoginName, LoginState, MemoryStore, Principal,
+    Record, SessionManager, SessionStore,
 };
 use tokio::task::{JoinHandle, yield_now};
 
@@ -49,7 +49,7 @@ struct Browser {
 
 impl World {
     /// With what there is at the beginning, and all processes waiting for their first turns.
-    pub(super) async fn new(plan: &Plan, keys: &KeyRing) -> Self {
+    pub(super) async fn new(plan: &Plan, key: &str) -> Self {
         let clock = FixedClock::new();
         let storage = Arc::new(Storage {
             stage: Stage::default(),
@@ -66,7 +66,7 @@ impl World {
             tasks: Vec::new(),
         };
         world.seen.lock().is_done = vec![false; plan.processes.len()];
-        let node = world.node(usize::from(u8::MAX), keys);
+        let node = world.node(usize::from(u8::MAX), key);
         for (number, user) in plan.browsers.iter().enumerate() {
             world.seen.lock().browsers.push(Browser::default());
             let cookie = visit(&node, None, Visit::LogIn(user)).await;
@@ -77,19 +77,19 @@ impl World {
         clock.advance(Duration::from_secs(10 * 60));
         world.storage.stage.begin(plan.processes.len());
         for number in 0..plan.processes.len() {
-            let task = world.process(number, keys);
+            let task = world.process(number, key);
             world.tasks.push(tokio::spawn(task));
         }
         world.rest().await;
         world
     }
 
-    fn node(&self, actor: usize, keys: &KeyRing) -> SessionManager {
+    fn node(&self, actor: usize, key: &str) -> SessionManager {
         let store = NodeStore {
             actor,
             storage: Arc::clone(&self.storage),
         };
-        let builder = SessionManager::builder(store.clone(), keys.clone())
+        let builder = SessionManager::builder(store.clone(), key.parse().expect("a key"))
             .login_index(store)
             .clock(self.storage.clock.clone())
             .danger_entropy(Counting::new(actor))
@@ -102,8 +102,8 @@ impl World {
     }
 
     /// A process, on a node of its own.
-    fn process(&self, number: usize, keys: &KeyRing) -> impl Future<Output = ()> + Send + 'static {
-        let node = self.node(number, keys);
+    fn process(&self, number: usize, key: &str) -> impl Future<Output = ()> + Send + 'static {
+        let node = self.node(number, key);
         // The same storage without turns, to look at what a cookie opens.
         let (storage, seen) = (Arc::clone(&self.storage), Arc::clone(&self.seen));
         let process = self.plan.processes[number];
@@ -111,6 +111,7 @@ impl World {
             // Whoever looks at what others have left begins with a turn, so that it can be at any time.
             if process.after.is_some() || !matches!(process.act, Act::LogIn(_)) {
                 storage.stage.turn(number, "begin").await;
+                storage.stage.told(number, "begin", &());
             }
             let cookie_of = |browser: usize| seen.lock().browsers[browser].cookie.clone();
             let first_of = |browser: usize| seen.lock().browsers[browser].first.clone();

@@ -14,9 +14,6 @@
 -- principal is blocked.
 
 local login, replaced, limit, fence = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[6]
-if replaced == login then
-  replaced = ''
-end
 
 if call('HGET', roll, 'b') then
   return { 5 }
@@ -35,42 +32,41 @@ call('ZREMRANGEBYSCORE', confirmed, '-inf', ARGV[1])
 call('ZREMRANGEBYSCORE', reserved, '-inf', digits(now - RESERVED_FOR))
 remove(confirmed, ARGV, 9)
 
-local function is_entered(member)
-  return call('ZSCORE', confirmed, member) or call('ZSCORE', reserved, member)
+-- Entries that count, the oldest first: not this login, nor what it replaces, nor those by which others act in
+-- the principal's name, whose stamps are odd.
+local function counted(key)
+  local members = {}
+  for _, member in ipairs(call('ZRANGE', key, '0', '-1')) do
+    if member ~= login and member ~= replaced and string.byte(member, #member) % 2 == 0 then
+      table.insert(members, member)
+    end
+  end
+  return members
 end
 
-local is_known = is_entered(login)
 local victims = {}
-if limit then
-  local taken = call('ZCARD', confirmed) + call('ZCARD', reserved)
-  if is_known then
-    taken = taken - 1
-  end
-  if replaced ~= '' and is_entered(replaced) then
-    taken = taken - 1
-  end
-  local many = taken + 1 - limit
+-- Mostly there is room, and no need to look at each.
+if limit and call('ZCARD', confirmed) + call('ZCARD', reserved) >= limit then
+  local lists = { [confirmed] = counted(confirmed), [reserved] = counted(reserved) }
+  local many = #lists[confirmed] + #lists[reserved] + 1 - limit
   if many > 0 and ARGV[5] == '0' then
     return { 2, table.concat(call('ZRANGE', confirmed, '0', digits(limit + TOLD - 1))) }
   end
-  if many > 0 then
-    for _, key in ipairs({ confirmed, reserved }) do
-      local oldest = {}
-      -- Two more than are needed, since this login and what it replaces may be among them.
-      for _, member in ipairs(call('ZRANGE', key, '0', digits(many - #victims + 1))) do
-        if #victims < many and member ~= login and member ~= replaced then
-          table.insert(victims, member)
-          table.insert(oldest, member)
-        end
+  for _, key in ipairs({ confirmed, reserved }) do
+    local oldest = {}
+    for _, member in ipairs(lists[key]) do
+      if #victims < many then
+        table.insert(victims, member)
+        table.insert(oldest, member)
       end
-      remove(key, oldest)
     end
+    remove(key, oldest)
   end
 end
 
 local left_by_others = told()
 condemn(victims)
-if not is_known then
+if not call('ZSCORE', confirmed, login) and not call('ZSCORE', reserved, login) then
   call('ZADD', reserved, ARGV[1], login)
 end
 keep(tonumber(ARGV[7]))
