@@ -155,10 +155,15 @@ pub fn random_principal() -> Principal {
     }
 }
 
-/// That of somebody who logs in for themselves: even, since no limit counts the others, and not zero, which is
-/// nobody's.
+#[expect(
+    clippy::panic,
+    reason = "without a random generator there is nothing to test"
+)]
 fn random_stamp() -> LoginStamp {
-    LoginStamp::from_u64(u64::from_be_bytes(random()) & !1 | 2)
+    match LoginStamp::random(&OsEntropy) {
+        Ok(stamp) => stamp,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Never zero, which in a lineage means "before the first commit".

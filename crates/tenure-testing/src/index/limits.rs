@@ -4,7 +4,7 @@ use tenure_core::{
 
 use super::{
     Fixture,
-    account::{Account, MINUTE, evicting, refusing, sorted},
+    account::{Account, MINUTE, acting, evicting, refusing, sorted},
 };
 use crate::records;
 
@@ -214,6 +214,37 @@ pub async fn logins_whose_sessions_have_ended_make_room(
     let (_, condemned) = account.admitted(&asked).await;
     assert!(condemned.is_empty(), "what has ended needs no ending");
     account.holds(&[longer], &[]).await;
+}
+
+/// Logins by which others [act](tenure_core::LoginStamp::is_acting) in a principal's name take no place and make none:
+/// no limit counts them, be they confirmed or reserved.
+pub async fn acting_logins_take_nobody_s_place(fixture: impl Fixture<Store: SessionIndex>) {
+    let account = Account::new(&fixture);
+    // Older than any other, so that it would make room first.
+    let confirmed = acting(records::random_login());
+    let (epoch, _) = account.admitted(&account.asked(confirmed)).await;
+    account
+        .confirmed(confirmed, epoch, account.in_time(MINUTE))
+        .await;
+    let reserved = acting(records::random_login());
+    account.admitted(&account.asked(reserved)).await;
+
+    let first = account.asked_within(records::random_login(), refusing(1));
+    let (epoch, _) = account.admitted(&first).await;
+    account
+        .confirmed(first.login, epoch, account.session_end())
+        .await;
+    let second = account.asked_within(records::random_login(), refusing(1));
+    let _ = account.full(&second).await;
+    let evicting = account.asked_within(records::random_login(), evicting(1));
+    let (_, condemned) = account.admitted(&evicting).await;
+    assert_eq!(condemned, [first.login], "who makes room");
+    account
+        .confirmed(reserved, epoch, account.session_end())
+        .await;
+    account.holds(&[confirmed, reserved], &[first.login]).await;
+    let ended = account.end(account.ending()).await;
+    assert_eq!(ended.condemned.len(), 4, "an ending is for all");
 }
 
 /// The next login in the same session.

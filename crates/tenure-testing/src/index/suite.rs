@@ -85,6 +85,7 @@ macro_rules! __for_each_index_clause {
             dead_logins_make_room
             a_reserved_login_is_never_dead
             logins_whose_sessions_have_ended_make_room
+            acting_logins_take_nobody_s_place
 
             a_confirmed_login_is_listed_with_its_session_s_end
             a_repeated_confirmation_is_confirmed

@@ -55,10 +55,11 @@ fn there_are_so_many_clauses_and_bugs() {
         .iter()
         .map(|(bug, _)| format!("{bug:?}"))
         .collect();
-    assert_eq!((CLAUSES.len(), bugs.len()), (83, 78));
+    assert_eq!((CLAUSES.len(), bugs.len()), (84, 79));
 }
 
 const VIOLATIONS: &[(Bug, &[&str])] = &[
+    (Bug::ActingCount, &["acting_logins_take_nobody_s_place"]),
     (
         Bug::BlankRollsStay,
         &["who_has_logged_out_leaves_nothing_behind"],

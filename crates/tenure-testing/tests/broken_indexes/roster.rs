@@ -27,6 +27,7 @@ pub(crate) struct Roster {
 /// Mistakes that an index can make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
+    ActingCount,
     BlankRollsStay,
     BlockedAreAdmitted,
     BlocksEndWithTheNextEnding,
@@ -316,6 +317,16 @@ impl Roster {
         let replaced = asked.replaces.and_then(|login| roll.entries.get(&login));
         let is_missing = asked.replaces.is_some() && replaced.is_none();
         match self.bug {
+            Some(Bug::ActingCount) => {
+                let acting = roll.entries.iter().filter(|(login, entry)| {
+                    login.stamp().is_acting() && entry.state != LoginState::Condemned
+                });
+                let many = u32::try_from(acting.count()).unwrap_or(u32::MAX);
+                let limit = asked.limit.as_mut();
+                limit
+                    .into_iter()
+                    .for_each(|limit| limit.most = limit.most.saturating_sub(many));
+            }
             Some(Bug::BlockedAreAdmitted) => roll.blocked_in = None,
             Some(Bug::FencesAreIgnored) => asked.fence = None,
             Some(Bug::FencesNeverAdmit) if asked.fence.is_some() => {

@@ -67,18 +67,16 @@ impl LoginRoll {
         for dead in &reservation.dead {
             self.drop_if(*dead, LoginState::Confirmed);
         }
+        let left_by_others = self.condemned(CONDEMNED_PER_CALL);
         let mut condemned = match self.make_room(reservation, now) {
             Ok(victims) => victims,
             Err(full) => return full,
         };
+        condemned.extend(left_by_others);
         if self.state(reservation.login).is_none() {
             self.enter(reservation.login, LoginState::Reserved, now);
         }
         self.keep_until(reservation.kept_until);
-        let others = self.condemned(usize::MAX);
-        let left_by_others = others.iter().filter(|login| !condemned.contains(login));
-        let left_by_others: Vec<_> = left_by_others.take(CONDEMNED_PER_CALL).copied().collect();
-        condemned.extend(left_by_others);
         Reserve::Admitted {
             epoch: self.epoch,
             condemned,
@@ -322,4 +320,372 @@ impl LoginRoll {
 
     /// How many endings are remembered, so that one that arrives late does not end the logins after it.
     pub const MOST_ENDINGS: usize = 8;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{LoginStamp, SessionId};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+    /// Of few sessions, so that they meet.
+    fn login(number: u8) -> LoginName {
+        let session = SessionId::from_bytes([number % 3; 16]);
+        LoginName::new(session, LoginStamp::from_u64(2 + 2 * u64::from(number)))
+    }
+
+    fn minutes(minutes: u64) -> Timestamp {
+        NOW.after(Duration::from_secs(60 * minutes))
+    }
+
+    fn asked(number: u8, limit: Option<LoginLimit>) -> Reservation {
+        Reservation {
+            login: login(number),
+            replaces: None,
+            limit,
+            fence: None,
+            dead: Vec::new(),
+            kept_until: minutes(1000),
+        }
+    }
+
+    fn made(number: u8, epoch: Epoch) -> Confirmation {
+        Confirmation {
+            login: login(number),
+            replaces: None,
+            epoch,
+            ends_at: minutes(100 + u64::from(number)),
+        }
+    }
+
+    fn ending(tag: u64) -> Ending {
+        Ending {
+            tag,
+            spares: None,
+            blocks: false,
+            kept_until: minutes(1000),
+        }
+    }
+
+    fn roll_of(confirmed: &[u8]) -> LoginRoll {
+        let mut roll = LoginRoll::default();
+        for number in confirmed {
+            let _ = roll.reserve(&asked(*number, None), NOW);
+            let outcome = roll.confirm(&made(*number, Epoch::default()));
+            assert_eq!(outcome, Confirm::Confirmed);
+        }
+        roll
+    }
+
+    const fn limit(most: u32, evicts: bool) -> Option<LoginLimit> {
+        Some(LoginLimit { most, evicts })
+    }
+
+    #[test]
+    fn what_a_reservation_comes_to() {
+        let admitted = |condemned: &[u8]| Reserve::Admitted {
+            epoch: Epoch::default(),
+            condemned: condemned.iter().map(|number| login(*number)).collect(),
+        };
+        let full = |confirmed: &[u8]| {
+            Reserve::Full(confirmed.iter().map(|number| login(*number)).collect())
+        };
+        let replacing = Reservation {
+            replaces: Some(login(0)),
+            ..asked(9, limit(2, false))
+        };
+        let burying = Reservation {
+            dead: vec![login(0)],
+            ..asked(9, limit(2, false))
+        };
+        let fenced = Reservation {
+            fence: Some(Epoch::from_u64(1)),
+            ..asked(9, None)
+        };
+        let rows = [
+            (asked(9, None), admitted(&[])),
+            (asked(9, limit(3, false)), admitted(&[])),
+            (asked(9, limit(2, false)), full(&[0, 1])),
+            (asked(9, limit(2, true)), admitted(&[0])),
+            (asked(9, limit(1, true)), admitted(&[0, 1])),
+            // Again, or once more in the same session: nobody makes room.
+            (asked(0, limit(2, false)), admitted(&[])),
+            (replacing, admitted(&[])),
+            (burying, admitted(&[])),
+            (fenced, Reserve::Revoked),
+        ];
+        for (row, (reservation, outcome)) in rows.into_iter().enumerate() {
+            let mut roll = roll_of(&[0, 1]);
+            assert_eq!(roll.reserve(&reservation, NOW), outcome, "row {row}");
+        }
+    }
+
+    #[test]
+    fn what_a_confirmation_comes_to() {
+        let mut roll = roll_of(&[0]);
+        let _ = roll.reserve(&asked(1, None), NOW);
+        let _ = roll.reserve(&asked(2, None), NOW);
+        assert!(roll.condemn(login(2), NOW));
+        let first = Epoch::default();
+        let rows = [
+            (made(0, first), Confirm::Confirmed),
+            (made(1, first), Confirm::Confirmed),
+            (made(1, Epoch::from_u64(7)), Confirm::Revoked),
+            (made(2, first), Confirm::Displaced),
+            (made(3, first), Confirm::Displaced),
+        ];
+        for (row, (confirmation, outcome)) in rows.into_iter().enumerate() {
+            assert_eq!(roll.clone().confirm(&confirmation), outcome, "row {row}");
+        }
+    }
+
+    #[test]
+    fn what_a_use_comes_to() {
+        let mut roll = roll_of(&[0, 1]);
+        let _ = roll.end(&ending(1), NOW);
+        roll.settle(&[login(0)]);
+        let epoch = roll.epoch.as_u64();
+        let rows = [
+            (0, epoch - 1, Touch::Ended),
+            (0, epoch, Touch::Entered),
+            (0, epoch + 1, Touch::Entered),
+            (1, epoch + 1, Touch::Ended),
+        ];
+        for (number, epoch, outcome) in rows {
+            let mut roll = roll.clone();
+            let seen = LoginSeen {
+                login: login(number),
+                epoch: Epoch::from_u64(epoch),
+                ends_at: minutes(100),
+            };
+            let before = roll.epoch;
+            assert_eq!(roll.touch(&seen), outcome, "{number} of {epoch}");
+            assert!(roll.epoch >= before, "an epoch was unlearnt");
+            if outcome == Touch::Entered {
+                assert_eq!(roll.touch(&seen), Touch::Known);
+                assert_eq!(roll.epoch, seen.epoch);
+            }
+        }
+    }
+
+    #[test]
+    fn an_epoch_jumps_over_what_a_lost_roll_may_have_given_out() {
+        let mut roll = LoginRoll::default();
+        assert_eq!(roll.end(&ending(1), NOW).epoch.as_u64(), NOW.as_millis());
+        assert_eq!(
+            roll.end(&ending(2), NOW).epoch.as_u64(),
+            NOW.as_millis() + 1
+        );
+        let lost = LoginRoll::default().end(&ending(3), minutes(1)).epoch;
+        assert!(lost > roll.epoch);
+    }
+
+    #[test]
+    fn the_last_eight_endings_are_remembered() {
+        let mut roll = LoginRoll::default();
+        for tag in 0..8 {
+            let _ = roll.end(&ending(tag), NOW);
+        }
+        let epoch = roll.epoch;
+        assert_eq!(roll.end(&ending(0), NOW).epoch, epoch);
+        assert!(roll.end(&ending(8), NOW).epoch > epoch);
+        assert_eq!(roll.endings.len(), LoginRoll::MOST_ENDINGS);
+    }
+
+    #[test]
+    fn a_roll_is_blank_when_all_have_logged_out_and_nothing_was_ended() {
+        let mut roll = roll_of(&[0, 1]);
+        assert!(!roll.is_blank());
+        roll.settle(&[login(0), login(1)]);
+        assert!(roll.is_blank());
+        let _ = roll.end(&ending(1), NOW);
+        assert!(!roll.is_blank(), "an epoch must not be forgotten");
+        assert!(!roll.is_over(minutes(999)));
+        assert!(roll.is_over(minutes(1000)));
+        let block = Ending {
+            blocks: true,
+            ..ending(2)
+        };
+        let epoch = roll.end(&block, NOW).epoch;
+        assert!(!roll.is_over(minutes(1000)), "a block stays");
+        roll.unblock(epoch);
+        assert!(roll.is_over(minutes(1000)));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Verb {
+        Reserve(Reservation),
+        Confirm(Confirmation),
+        End(Ending),
+        Condemn(LoginName),
+        Settle(LoginName),
+        Touch(LoginSeen),
+        Unblock(Epoch),
+    }
+
+    /// What a verb says, in a form that can be compared.
+    fn told(roll: &mut LoginRoll, verb: &Verb, now: Timestamp) -> String {
+        match verb {
+            Verb::Reserve(reservation) => format!("{:?}", roll.reserve(reservation, now)),
+            Verb::Confirm(confirmation) => format!("{:?}", roll.confirm(confirmation)),
+            Verb::End(ending) => format!("{:?}", roll.end(ending, now)),
+            Verb::Condemn(login) => format!("{}", roll.condemn(*login, now)),
+            Verb::Settle(login) => {
+                roll.settle(&[*login]);
+                String::new()
+            }
+            Verb::Touch(seen) => format!("{:?}", roll.touch(seen)),
+            Verb::Unblock(epoch) => {
+                roll.unblock(*epoch);
+                String::new()
+            }
+        }
+    }
+
+    fn verbs() -> impl Strategy<Value = Verb> {
+        let some = prop::option::weighted(0.3, (0..6_u8).prop_map(login));
+        // Epochs near those that endings begin, and the first.
+        let epoch =
+            prop_oneof![Just(0), NOW.as_millis()..NOW.as_millis() + 6].prop_map(Epoch::from_u64);
+        let limit = prop::option::of((1..4_u32, any::<bool>()))
+            .prop_map(|limit| limit.map(|(most, evicts)| LoginLimit { most, evicts }));
+        let reserve = (
+            0..6_u8,
+            some.clone(),
+            limit,
+            prop::option::weighted(0.2, epoch.clone()),
+        );
+        prop_oneof![
+            reserve.prop_map(
+                |(number, replaces, limit, fence)| Verb::Reserve(Reservation {
+                    replaces: replaces.filter(|old| *old != login(number)),
+                    fence,
+                    ..asked(number, limit)
+                })
+            ),
+            (0..6_u8, some.clone(), epoch.clone()).prop_map(|(number, replaces, epoch)| {
+                Verb::Confirm(Confirmation {
+                    replaces,
+                    ..made(number, epoch)
+                })
+            }),
+            (0..20_u64, some, prop::bool::weighted(0.2)).prop_map(|(tag, spares, blocks)| {
+                Verb::End(Ending {
+                    spares,
+                    blocks,
+                    ..ending(tag)
+                })
+            }),
+            (0..6_u8).prop_map(|number| Verb::Condemn(login(number))),
+            (0..6_u8).prop_map(|number| Verb::Settle(login(number))),
+            (0..6_u8, epoch.clone()).prop_map(|(number, epoch)| Verb::Touch(LoginSeen {
+                login: login(number),
+                epoch,
+                ends_at: minutes(100),
+            })),
+            epoch.prop_map(Verb::Unblock),
+        ]
+    }
+
+    fn of_others(roll: &LoginRoll, verb: &Verb) -> BTreeMap<LoginName, LoginEntry> {
+        let own = match verb {
+            Verb::Reserve(reservation) => Some(reservation.login),
+            Verb::Confirm(confirmation) => Some(confirmation.login),
+            Verb::Condemn(login) | Verb::Settle(login) => Some(*login),
+            Verb::Touch(seen) => Some(seen.login),
+            Verb::End(_) | Verb::Unblock(_) => None,
+        };
+        let mut entries = roll.entries.clone();
+        entries.retain(|login, _| Some(*login) != own);
+        entries
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn whatever_comes_a_repeated_verb_says_the_same_and_epochs_only_grow(
+            verbs in prop::collection::vec(verbs(), 1..40)
+        ) {
+            let mut roll = LoginRoll::default();
+            for verb in &verbs {
+                let before = roll.epoch;
+                let first = told(&mut roll, verb, NOW);
+                prop_assert!(roll.epoch >= before);
+                let after = roll.clone();
+                let again = told(&mut roll, verb, NOW);
+                prop_assert_eq!(&roll, &after, "{:?} made again changes something", verb);
+                match verb {
+                    // What it has made room by is told with what others have left.
+                    Verb::Reserve(_) if first.starts_with("Admitted") => {
+                        prop_assert!(again.starts_with("Admitted"));
+                    }
+                    Verb::Touch(_) if first == "Entered" => prop_assert_eq!(again, "Known"),
+                    _ => prop_assert_eq!(again, first),
+                }
+            }
+        }
+
+        #[test]
+        fn a_limit_is_kept_whatever_came_before(
+            verbs in prop::collection::vec(verbs(), 1..40)
+        ) {
+            let mut roll = LoginRoll::default();
+            for verb in &verbs {
+                let before = roll.clone();
+                let outcome = told(&mut roll, verb, NOW);
+                let Verb::Reserve(Reservation { login, limit: Some(limit), replaces, .. }) = verb
+                else {
+                    continue;
+                };
+                // One that has its place already takes none, nor does who acts for somebody else.
+                let takes_a_place = !before.entries.contains_key(login) && !login.stamp().is_acting();
+                if outcome.starts_with("Admitted") && takes_a_place {
+                    let counted = roll.entries.iter().filter(|(login, entry)| {
+                        entry.state != LoginState::Condemned
+                            && Some(**login) != *replaces
+                            && !login.stamp().is_acting()
+                    });
+                    prop_assert!(counted.count() <= limit.most as usize);
+                }
+            }
+        }
+
+        /// Of reservations this holds only as long as they let nobody make room.
+        #[test]
+        fn a_late_verb_changes_nothing_of_others(
+            early in verbs(),
+            verbs in prop::collection::vec(verbs(), 1..7)
+        ) {
+            let mut roll = LoginRoll::default();
+            let _ = told(&mut roll, &early, NOW);
+            for verb in &verbs {
+                let _ = told(&mut roll, verb, NOW);
+            }
+            let before = of_others(&roll, &early);
+            let blocked_in = roll.blocked_in;
+            let early = match early {
+                Verb::Reserve(reservation) => Verb::Reserve(Reservation {
+                    limit: reservation.limit.map(|limit| LoginLimit { evicts: false, ..limit }),
+                    ..reservation
+                }),
+                // One that had not happened happens now, and so takes the place of the other.
+                Verb::Confirm(confirmation) => Verb::Confirm(Confirmation {
+                    replaces: None,
+                    ..confirmation
+                }),
+                other => other,
+            };
+            let _ = told(&mut roll, &early, NOW);
+            prop_assert_eq!(before, of_others(&roll, &early));
+            if !matches!(early, Verb::Unblock(_)) {
+                prop_assert_eq!(roll.blocked_in, blocked_in);
+            }
+        }
+    }
 }

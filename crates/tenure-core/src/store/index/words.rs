@@ -34,7 +34,8 @@ pub struct Reservation {
     pub kept_until: Timestamp,
 }
 
-/// How many logins a principal may have at a time.
+/// How many logins a principal may have at a time. Those by which somebody
+/// [acts](crate::LoginStamp::is_acting) in their name do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_structs,

@@ -146,16 +146,14 @@ impl Shared {
     ) -> Result<T, StoreError> {
         let mut shard = self.rolls.shard(user).lock();
         let now = self.clock.now();
-        for _ in 0..COLLECTED_PER_CALL {
-            self.collect_roll(&mut shard, now);
-        }
+        self.collect_rolls(&mut shard, now, COLLECTED_PER_CALL);
         let before = shard.rolls.get(user).map_or(0, |roll| weight(user, roll));
         let most = match before {
             0 => weight(user, &LoginRoll::default()) + ENTRY_BYTES,
             before => before + ENTRY_BYTES,
         };
         match growth {
-            Growth::Entry => self.reserve_for_roll(now, most - before)?,
+            Growth::Entry => self.reserve_for_roll(&mut shard, now, most - before)?,
             Growth::None => self.take_over(most - before),
         }
         let roll = shard.rolls.entry(user.clone()).or_default();
@@ -172,9 +170,19 @@ impl Shared {
         Ok(outcome)
     }
 
-    fn reserve_for_roll(&self, now: Timestamp, bytes: usize) -> Result<(), StoreError> {
+    fn reserve_for_roll(
+        &self,
+        held: &mut Shard,
+        now: Timestamp,
+        bytes: usize,
+    ) -> Result<(), StoreError> {
         if self.try_reserve(bytes) {
             return Ok(());
+        }
+        self.collect_rolls(held, now, usize::MAX);
+        // The caller holds one of them, so another may only be tried.
+        for mut other in self.rolls.shards.iter().filter_map(Mutex::try_lock) {
+            self.collect_rolls(&mut other, now, usize::MAX);
         }
         // Whoever holds a shard of sessions never waits for one of rolls.
         for shard in &self.shards {
@@ -191,24 +199,26 @@ impl Shared {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Looks at the roll that is due first.
-    fn collect_roll(&self, shard: &mut Shard, now: Timestamp) {
+    /// Looks at the rolls that are due first.
+    fn collect_rolls(&self, shard: &mut Shard, now: Timestamp, most: usize) {
         let is_due = |due: &Reverse<(Timestamp, Principal)>| due.0.0 <= now;
-        if !shard.due.peek().is_some_and(is_due) {
-            return;
-        }
-        let Some(Reverse((_, user))) = shard.due.pop() else {
-            return;
-        };
-        let Some(roll) = shard.rolls.get(&user) else {
-            return;
-        };
-        if roll.is_over(now) {
-            self.release(weight(&user, roll));
-            shard.rolls.remove(&user);
-        } else {
-            let next = roll.kept_until.max(now.after(LOOK_AGAIN));
-            shard.due.push(Reverse((next, user)));
+        for _ in 0..most {
+            if !shard.due.peek().is_some_and(is_due) {
+                return;
+            }
+            let Some(Reverse((_, user))) = shard.due.pop() else {
+                return;
+            };
+            let Some(roll) = shard.rolls.get(&user) else {
+                continue;
+            };
+            if roll.is_over(now) {
+                self.release(weight(&user, roll));
+                shard.rolls.remove(&user);
+            } else {
+                let next = roll.kept_until.max(now.after(LOOK_AGAIN));
+                shard.due.push(Reverse((next, user)));
+            }
         }
     }
 }
@@ -274,3 +284,182 @@ const ROLL_BYTES: usize = 320;
 
 /// Name, state and time, and their share of a tree's node.
 const ENTRY_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{Clock, LoginStamp, SessionId};
+
+    #[derive(Clone, Debug, Default)]
+    struct SetClock(Arc<AtomicU64>);
+
+    impl SetClock {
+        fn advance(&self, span: Duration) {
+            let now = self.now().after(span);
+            self.0.store(now.as_millis(), Ordering::Relaxed);
+        }
+    }
+
+    impl Clock for SetClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    fn user(number: u32) -> Principal {
+        Principal::new(format!("user-{number}")).unwrap()
+    }
+
+    fn login(number: u32) -> LoginName {
+        let id = u128::from(number).to_be_bytes();
+        LoginName::new(SessionId::from_bytes(id), LoginStamp::from_u64(2))
+    }
+
+    fn asked(number: u32, kept_until: Timestamp) -> Reservation {
+        Reservation {
+            login: login(number),
+            replaces: None,
+            limit: None,
+            fence: None,
+            dead: Vec::new(),
+            kept_until,
+        }
+    }
+
+    async fn log_in(store: &MemoryStore, user: &Principal, number: u32) {
+        let ends_at = store.shared.clock.now().after(HOUR);
+        let _ = store.reserve(user, asked(number, ends_at)).await.unwrap();
+        let confirmation = Confirmation {
+            login: login(number),
+            replaces: None,
+            epoch: Epoch::default(),
+            ends_at,
+        };
+        let outcome = store.confirm(user, confirmation).await.unwrap();
+        assert_eq!(outcome, Confirm::Confirmed);
+    }
+
+    fn dues(store: &MemoryStore) -> usize {
+        let shards = store.shared.rolls.shards.iter();
+        shards.map(|shard| shard.lock().due.len()).sum()
+    }
+
+    #[tokio::test]
+    async fn logins_that_come_and_go_leave_nothing_behind() {
+        let store = MemoryStore::new();
+        for number in 0..10_000 {
+            let user = user(number);
+            log_in(&store, &user, number).await;
+            store.settle(&user, vec![login(number)]).await.unwrap();
+        }
+        assert_eq!(store.bytes(), 0);
+        assert!(dues(&store) <= SHARDS * (DUES_NOT_WORTH_SWEEPING + 1));
+        // Of one user, too.
+        let one = user(0);
+        for number in 0..10_000 {
+            log_in(&store, &one, number).await;
+            store.settle(&one, vec![login(number)]).await.unwrap();
+        }
+        assert_eq!(store.bytes(), 0);
+        assert!(dues(&store) <= SHARDS * (DUES_NOT_WORTH_SWEEPING + 1));
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_collected_by_the_calls_that_come_later() {
+        let clock = SetClock::default();
+        let store = MemoryStore::builder().clock(clock.clone()).build();
+        for number in 0..1000 {
+            log_in(&store, &user(number), number).await;
+        }
+        let full = store.bytes();
+        clock.advance(HOUR);
+        for number in 1000..2000 {
+            log_in(&store, &user(number), number).await;
+        }
+        assert!(store.bytes() <= full + full / 10, "{}", store.bytes());
+        // A block is kept, however often it is looked at.
+        let blocked = user(1000);
+        let ending = Ending {
+            tag: 1,
+            spares: None,
+            blocks: true,
+            kept_until: clock.now().after(HOUR),
+        };
+        let epoch = store.end(&blocked, ending).await.unwrap().epoch;
+        for _ in 0..5 {
+            clock.advance(2 * HOUR);
+            for number in 2000..2200 {
+                log_in(&store, &user(number), number).await;
+            }
+        }
+        let standing = store.standing(&blocked).await.unwrap();
+        assert_eq!(standing.blocked_in, Some(epoch));
+        store.unblock(&blocked, epoch).await.unwrap();
+        clock.advance(2 * HOUR);
+        for number in 2200..2600 {
+            log_in(&store, &user(number), number).await;
+        }
+        let standing = store.standing(&blocked).await.unwrap();
+        assert_eq!(standing, UserStanding::default(), "unblocked, it is over");
+    }
+
+    #[tokio::test]
+    async fn a_full_store_takes_no_login_and_changes_nothing() {
+        let clock = SetClock::default();
+        let builder = MemoryStore::builder().clock(clock.clone());
+        let store = builder.max_bytes(5000).build();
+        let mut number = 0;
+        let until = clock.now().after(HOUR);
+        let refused = loop {
+            match store.reserve(&user(number), asked(number, until)).await {
+                Ok(_) => number += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.kind(), StoreErrorKind::Full);
+        assert!(number > 5, "{number}");
+        let bytes = store.bytes();
+        assert!(bytes <= 5000);
+        let standing = store.standing(&user(number)).await.unwrap();
+        assert_eq!(standing, UserStanding::default());
+        let users = store.users(None).await.unwrap().users;
+        assert!(!users.contains(&user(number)));
+        // An ending of what is there needs no room that is not there.
+        store.settle(&user(0), vec![login(0)]).await.unwrap();
+        assert_eq!(store.bytes(), bytes);
+        clock.advance(HOUR);
+        let outcome = store.reserve(&user(number), asked(number, until)).await;
+        assert!(outcome.is_ok(), "what was over has made room: {outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn principals_are_listed_completely_page_by_page() {
+        let store = MemoryStore::new();
+        let mut expected: Vec<_> = (0..4000).map(user).collect();
+        for (number, user) in (0..).zip(&expected) {
+            log_in(&store, user, number).await;
+        }
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.users(after).await.unwrap();
+            assert!(page.users.len() <= USERS_PER_PAGE);
+            listed.extend(page.users);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        listed.sort_unstable();
+        expected.sort_unstable();
+        assert!(listed == expected, "{} of 4000", listed.len());
+        for foreign in [&b""[..], &[200], &[0, 0xff]] {
+            let cursor = UserCursor::new(foreign.to_vec());
+            let error = store.users(Some(cursor)).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        }
+    }
+
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+}

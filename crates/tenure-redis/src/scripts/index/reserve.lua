@@ -14,9 +14,6 @@
 -- principal is blocked.
 
 local login, replaced, limit, fence = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[6]
-if replaced == login then
-  replaced = ''
-end
 
 if call('HGET', roll, 'b') then
   return { 5 }
@@ -53,8 +50,10 @@ end
 
 local is_known = call('ZSCORE', confirmed, login) or call('ZSCORE', reserved, login)
 local victims = {}
--- One that has its place already may come late, when others have come since.
-if limit and not is_known and not is_acting(login) then
+-- One that has its place already may come late, when others have come since. Mostly there is room, and no need to
+-- look at each.
+local takes_a_place = limit and not is_known and not is_acting(login)
+if takes_a_place and call('ZCARD', confirmed) + call('ZCARD', reserved) >= limit then
   local in_use, on_their_way = counted(confirmed), counted(reserved)
   local many = #in_use + #on_their_way + 1 - limit
   if many > 0 and ARGV[5] == '0' then
@@ -75,7 +74,7 @@ end
 
 local left_by_others = told()
 condemn(victims)
-if not is_known then
+if not call('ZSCORE', confirmed, login) and not call('ZSCORE', reserved, login) then
   call('ZADD', reserved, ARGV[1], login)
 end
 keep(tonumber(ARGV[7]))
