@@ -69,6 +69,7 @@
 //! [`TimedOut`]: tenure_core::StoreErrorKind::TimedOut
 //! [`Unavailable`]: tenure_core::StoreErrorKind::Unavailable
 
+mod audit;
 mod builder;
 mod config;
 mod connector;
@@ -76,6 +77,7 @@ mod error;
 mod eviction;
 mod exclusive;
 mod home;
+mod index;
 mod link;
 mod node;
 mod own_writes;
@@ -84,6 +86,7 @@ mod store;
 mod tracking;
 
 pub use self::{
+    audit::RedisAudit,
     builder::{ConnectError, RedisStoreBuilder},
     config::{RedisConfig, RedisConfigError},
     store::RedisStore,
