@@ -6,11 +6,15 @@
     reason = "a story that meets a surprise has failed"
 )]
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tenure_core::{
-    Finish, KeyRing, MemoryStore, Session, SessionError, SessionHandle, SessionManager,
-    StoreErrorKind,
+    Commit, Create, Delete, Finish, Freshness, KeyRing, Load, MemoryStore, Record, Renewal,
+    Session, SessionError, SessionHandle, SessionId, SessionManager, SessionStore, StoreError,
+    StoreErrorKind, Timestamp, Version, Whose,
 };
 use tenure_testing::{FaultyStore, ManualClock, Moment, SpyStore, Verb};
 use tenure_tests::Visitor;
@@ -295,4 +299,59 @@ async fn a_logout_that_was_refused_can_be_tried_again_and_is_refused_again() {
         assert_eq!(world.calls(Verb::Delete), attempt, "the store decides");
     }
     assert_eq!(user(&visitor.load().await.1).as_deref(), Some("bob"));
+}
+
+/// A store, or a proxy before it, that answers with the first session that was ever stored, whichever it is
+/// asked for.
+#[derive(Clone, Debug, Default)]
+struct MixedUp {
+    inner: MemoryStore,
+    first: Arc<OnceLock<SessionId>>,
+}
+
+impl SessionStore for MixedUp {
+    async fn load(&self, id: SessionId, freshness: Freshness) -> Result<Load, StoreError> {
+        let id = self.first.get().copied().unwrap_or(id);
+        self.inner.load(id, freshness).await
+    }
+
+    async fn create(&self, record: Record) -> Result<Create, StoreError> {
+        self.first.get_or_init(|| record.id());
+        self.inner.create(record).await
+    }
+
+    async fn commit(&self, expected: Version, record: Record) -> Result<Commit, StoreError> {
+        self.inner.commit(expected, record).await
+    }
+
+    async fn renew(
+        &self,
+        id: SessionId,
+        whose: Whose,
+        lease_end: Timestamp,
+    ) -> Result<Renewal, StoreError> {
+        self.inner.renew(id, whose, lease_end).await
+    }
+
+    async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
+        self.inner.delete(id, whose).await
+    }
+}
+
+#[tokio::test]
+async fn another_session_than_the_one_that_was_asked_for_is_a_fault() {
+    let manager = SessionManager::builder(MixedUp::default(), KeyRing::generate().unwrap())
+        .build()
+        .unwrap();
+    let [mut ada, mut bob] = [(); 2].map(|()| Visitor::new(manager.clone()));
+    for (visitor, name) in [(&mut ada, "ada"), (&mut bob, "bob")] {
+        visitor
+            .request(async |session| session.login(name).unwrap())
+            .await;
+    }
+    assert_eq!(user(&ada.load().await.1).as_deref(), Some("ada"));
+    // Not "bob", and above all not a secret of another's that has been replaced: nothing is known.
+    let (_handle, session) = bob.load().await;
+    let told = session.get::<u8>("n").unwrap_err();
+    assert!(matches!(told, SessionError::Store(error) if error.kind() == StoreErrorKind::Corrupt));
 }
