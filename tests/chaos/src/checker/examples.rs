@@ -597,3 +597,24 @@ fn the_end_of_a_users_logins_excuses_that_their_session_is_gone_and_no_other() {
         [Rule::Vanished]
     );
 }
+
+#[test]
+fn a_node_for_which_the_machine_had_no_time_need_not_have_served() {
+    let history = |from, until| History {
+        operations: vec![Operation {
+            part: Part::Inventory,
+            ..ask(Route::Refresh, 100, 1200).answered(503, "")
+        }],
+        incidents: vec![Incident {
+            from: Duration::from_millis(from),
+            until: Duration::from_millis(until),
+            what: "the machine was busy".to_owned(),
+            place: Place::Everywhere,
+            kind: Kind::Busy,
+        }],
+    };
+    assert_eq!(rules_of(&history(900, 1100), CACHED), []);
+    for (from, until) in [(0, 90), (1300, 1400)] {
+        assert_eq!(rules_of(&history(from, until), CACHED), [Rule::Recovery]);
+    }
+}
