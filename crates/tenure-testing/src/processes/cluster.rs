@@ -1,10 +1,8 @@
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use super::{
     Program, RedisServer,
+    patience::wait_until,
     redis::{Folder, Launch, free_port},
 };
 
@@ -29,7 +27,6 @@ impl RedisCluster {
     }
 
     /// Begins a cluster of another kind.
-    #[must_use]
     pub fn builder() -> RedisClusterBuilder {
         RedisClusterBuilder {
             program: Program::Redis,
@@ -55,12 +52,20 @@ impl RedisCluster {
     }
 
     /// By which id the cluster knows a node.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
     #[must_use]
     pub fn id(&self, node: usize) -> &str {
         &self.ids[node]
     }
 
     /// The slot of a key.
+    ///
+    /// # Panics
+    ///
+    /// If no node runs.
     #[must_use]
     pub fn slot(&self, key: &str) -> u16 {
         let slot = self.running().command(&["CLUSTER", "KEYSLOT", key]);
@@ -91,6 +96,10 @@ impl RedisCluster {
     }
 
     /// Moves a slot and its keys, and returns when all nodes know.
+    ///
+    /// # Panics
+    ///
+    /// If a server refuses, or it takes more than 30 s.
     pub fn move_slot(&self, slot: u16, to: usize) {
         self.begin_move(slot, to);
         self.move_keys(slot, to);
@@ -98,6 +107,10 @@ impl RedisCluster {
     }
 
     /// Opens a slot for a move: its owner sends whoever asks for a key that it does not hold to the new one.
+    ///
+    /// # Panics
+    ///
+    /// If a server refuses, or it takes more than 30 s.
     pub fn begin_move(&self, slot: u16, to: usize) {
         let from = self.owner(slot);
         let slot = slot.to_string();
@@ -107,6 +120,10 @@ impl RedisCluster {
     }
 
     /// Moves the keys of a slot that is open.
+    ///
+    /// # Panics
+    ///
+    /// If a server refuses, or it takes more than 30 s.
     pub fn move_keys(&self, slot: u16, to: usize) {
         let from = &self.nodes[self.owner(slot)];
         let port = self.nodes[to].port().to_string();
@@ -123,12 +140,16 @@ impl RedisCluster {
     }
 
     /// Closes a slot whose keys have moved, and returns when all nodes know.
+    ///
+    /// # Panics
+    ///
+    /// If a server refuses, or it takes more than 30 s.
     pub fn end_move(&self, slot: u16, to: usize) {
         let from = self.owner(slot);
         let command = ["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", self.id(to)];
         self.nodes[to].command(&command);
         self.nodes[from].command(&command);
-        self.wait_until("all know of the move", || {
+        wait_until("all know of the move", || {
             let mut running = self.nodes.iter().filter(|node| is_running(node));
             running.all(|node| self.owner_seen_by(node, slot) == Some(to))
         });
@@ -140,7 +161,7 @@ impl RedisCluster {
     ///
     /// If that takes more than 30 s.
     pub fn wait_until_served(&self) {
-        self.wait_until("all slots are served", || {
+        wait_until("all slots are served", || {
             let mut running = self.nodes.iter().filter(|node| is_running(node));
             running.all(|node| {
                 node.command(&["CLUSTER", "INFO"])
@@ -155,7 +176,7 @@ impl RedisCluster {
     ///
     /// If that takes more than 30 s.
     pub fn wait_until_replicated(&self) {
-        self.wait_until("all replicas follow", || {
+        wait_until("all replicas follow", || {
             let linked = |node: &RedisServer| {
                 let info = node.command(&["INFO", "replication"]);
                 info.contains("role:master") || info.contains("master_link_status:up")
@@ -165,19 +186,6 @@ impl RedisCluster {
                 .filter(|node| is_running(node))
                 .all(linked)
         });
-    }
-
-    /// Waits for something.
-    ///
-    /// # Panics
-    ///
-    /// If that takes more than 30 s.
-    pub fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !holds() {
-            assert!(begun.elapsed() < PATIENCE, "it takes too long until {what}");
-            thread::sleep(PAUSE);
-        }
     }
 
     fn running(&self) -> &RedisServer {
@@ -221,14 +229,14 @@ impl RedisCluster {
             let last = (SLOTS * (index + 1) / primaries - 1).to_string();
             node.command(&["CLUSTER", "ADDSLOTSRANGE", &*bound(index), &*last]);
         }
-        self.wait_until("all nodes have met", || {
+        wait_until("all nodes have met", || {
             let count = format!("cluster_known_nodes:{}\r\n", self.nodes.len());
             let met = |node: &RedisServer| node.command(&["CLUSTER", "INFO"]).contains(&count);
             self.nodes.iter().all(met)
         });
         for (index, replica) in self.nodes[self.primaries..].iter().enumerate() {
             let primary = self.id(index / arguments.replicas);
-            self.wait_until("a replica has heard of its primary", || {
+            wait_until("a replica has heard of its primary", || {
                 replica.command(&["CLUSTER", "NODES"]).contains(primary)
             });
             replica.command(&["CLUSTER", "REPLICATE", primary]);
@@ -236,7 +244,7 @@ impl RedisCluster {
         self.wait_until_served();
         self.wait_until_replicated();
         // A primary that dies before the others have heard of its replica is not replaced.
-        self.wait_until("all know the replicas", || {
+        wait_until("all know the replicas", || {
             let replicas = self.nodes.len() - self.primaries;
             let knows = |node: &RedisServer| {
                 let nodes = node.command(&["CLUSTER", "NODES"]);
@@ -348,5 +356,3 @@ fn is_running(node: &RedisServer) -> bool {
 }
 
 const SLOTS: u32 = 16384;
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(10);

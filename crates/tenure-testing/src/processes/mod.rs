@@ -8,6 +8,7 @@
 
 mod cluster;
 mod link;
+mod patience;
 mod program;
 mod proxy;
 mod redis;

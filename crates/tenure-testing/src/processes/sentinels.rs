@@ -1,10 +1,8 @@
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use super::{
     Program, RedisServer,
+    patience::wait_until,
     redis::{Folder, Launch},
 };
 
@@ -32,7 +30,6 @@ impl RedisSentinels {
     }
 
     /// Begins another kind.
-    #[must_use]
     pub fn builder() -> RedisSentinelsBuilder {
         RedisSentinelsBuilder {
             program: Program::Redis,
@@ -64,6 +61,10 @@ impl RedisSentinels {
     }
 
     /// Which node a sentinel takes for the primary; `None` if it does not answer.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many sentinels.
     #[must_use]
     pub fn primary_seen_by(&self, sentinel: usize) -> Option<usize> {
         let sentinel = &self.sentinels[sentinel];
@@ -97,6 +98,11 @@ impl RedisSentinels {
     }
 
     /// Has the sentinels replace the primary, and returns when most of them name another.
+    ///
+    /// # Panics
+    ///
+    /// If a server refuses, or it takes more than 30 s.
+    #[must_use = "it is the new primary"]
     pub fn fail_over(&self) -> usize {
         let old = self.primary();
         let sentinel = self.sentinels.iter().find(|sentinel| sentinel.is_running());
@@ -104,21 +110,8 @@ impl RedisSentinels {
             Some(sentinel) => sentinel.command(&["SENTINEL", "FAILOVER", Self::NAME]),
             None => panic!("no sentinel runs"),
         };
-        self.wait_until("another primary is named", || self.primary() != old);
+        wait_until("another primary is named", || self.primary() != old);
         self.primary()
-    }
-
-    /// Waits for something.
-    ///
-    /// # Panics
-    ///
-    /// If that takes more than 30 s.
-    pub fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !holds() {
-            assert!(begun.elapsed() < PATIENCE, "it takes too long until {what}");
-            thread::sleep(PAUSE);
-        }
     }
 
     /// Waits until the replicas follow the primary and each sentinel knows all of the others.
@@ -129,7 +122,7 @@ impl RedisSentinels {
     pub fn wait_until_watched(&self) {
         let others = (self.sentinels.len() - 1).to_string();
         let replicas = (self.nodes.len() - 1).to_string();
-        self.wait_until("the sentinels know each other", || {
+        wait_until("the sentinels know each other", || {
             self.sentinels.iter().all(|sentinel| {
                 let master = sentinel.command(&["SENTINEL", "MASTER", Self::NAME]);
                 let lines: Vec<_> = master.lines().collect();
@@ -145,7 +138,7 @@ impl RedisSentinels {
         let primary = self.primary();
         let replicas = self.nodes.iter().enumerate();
         for (_, replica) in replicas.filter(|(index, _)| *index != primary) {
-            self.wait_until("a replica follows", || {
+            wait_until("a replica follows", || {
                 let info = replica.command(&["INFO", "replication"]);
                 info.contains("master_link_status:up")
             });
@@ -238,6 +231,3 @@ impl RedisSentinelsBuilder {
         })
     }
 }
-
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(10);
