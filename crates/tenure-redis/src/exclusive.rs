@@ -5,17 +5,17 @@ use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use parking_lot::Mutex;
-use redis::{Client, RedisError, aio::MultiplexedConnection};
+use redis::{Client, Pipeline, RedisError, Value, aio::MultiplexedConnection};
 use tenure_core::{Delete, StoreError, StoreErrorKind};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
     RedisConfigError,
     connector::pause,
-    error::{Failure, no_connection_in_time, unconnected, unexpected_reply},
+    error::{Failure, Fault, no_connection_in_time, unconnected, unexpected_reply},
     home::Home,
     link::driver_config,
-    script::Request,
+    script::{Manner, Request},
     store::deletion,
 };
 
@@ -55,35 +55,57 @@ impl Exclusive {
         })
     }
 
-    /// Makes a deletion, which is of this key, and waits until enough replicas have confirmed it.
+    /// Makes a deletion and waits until enough replicas have confirmed it.
     ///
     /// If the connection breaks before the answer comes, all of it is done once more.
     ///
     /// # Cancellation
     ///
     /// Dropping the future closes the connection, which may still be waiting. The key may be deleted.
-    pub(crate) async fn delete(&self, key: &str, request: &Request) -> Result<Delete, StoreError> {
+    pub(crate) async fn delete(&self, request: &Request) -> Result<Value, StoreError> {
         let until = Instant::now() + self.deadline;
         let mut progress = Progress::Nothing;
-        let deletion = self.delete_without_limit(key, request, until, &mut progress);
+        let deletion = self.delete_without_limit(request, until, &mut progress);
         match (timeout_at(until, deletion).await, progress) {
-            (Ok(outcome), _) => outcome,
+            (Ok(reply), _) => reply,
             (Err(_), Progress::Nothing) => Err(no_connection_in_time()),
             (Err(_), Progress::Sent) => Err(StoreError::new(StoreErrorKind::TimedOut)),
             (Err(_), Progress::Deleted) => Err(StoreError::new(StoreErrorKind::NotReplicated)),
         }
     }
 
+    /// The same once, for who knows other servers that may carry it out. The reply is that of the script.
+    pub(crate) async fn attempt(
+        &self,
+        request: &Request,
+        manner: Manner,
+        until: Instant,
+    ) -> Result<Value, Fault> {
+        let mut progress = Progress::Nothing;
+        let deletion = async {
+            let connection = self.borrow().await.map_err(Fault::Unreached)?;
+            let outcome = self.delete_on(connection, request, manner, until, &mut progress);
+            Ok(outcome.await?)
+        };
+        match (timeout_at(until, deletion).await, progress) {
+            (Ok(outcome), _) => outcome,
+            (Err(_), Progress::Nothing) => Err(Fault::Unreached(no_connection_in_time())),
+            (Err(_), Progress::Sent) => Err(Fault::TimedOut),
+            (Err(_), Progress::Deleted) => Err(Fault::Failed(Failure::Answered(StoreError::new(
+                StoreErrorKind::NotReplicated,
+            )))),
+        }
+    }
+
     async fn delete_without_limit(
         &self,
-        key: &str,
         request: &Request,
         until: Instant,
         progress: &mut Progress,
-    ) -> Result<Delete, StoreError> {
+    ) -> Result<Value, StoreError> {
         let connection = self.borrow().await?;
         match self
-            .delete_on(connection, key, request, until, progress)
+            .delete_on(connection, request, Manner::Plain, until, progress)
             .await
         {
             Err(Failure::Broken(error)) => {
@@ -91,7 +113,7 @@ impl Exclusive {
                 let again = async {
                     let connection = self.borrow().await?;
                     Ok(self
-                        .delete_on(connection, key, request, until, progress)
+                        .delete_on(connection, request, Manner::Plain, until, progress)
                         .await?)
                 };
                 again.await.map_err(|error: StoreError| match error.kind() {
@@ -145,18 +167,18 @@ impl Exclusive {
     async fn delete_on(
         &self,
         mut borrowed: Borrowed,
-        key: &str,
         request: &Request,
+        manner: Manner,
         until: Instant,
         progress: &mut Progress,
-    ) -> Result<Delete, Failure> {
+    ) -> Result<Value, Failure> {
         let connection = &mut borrowed.connection;
         *progress = (*progress).max(Progress::Sent);
-        let reply = request.send(connection).await?;
+        let reply = request.send(connection, manner).await?;
         let outcome = deletion(&reply).ok_or_else(|| Failure::Answered(unexpected_reply()))?;
         if outcome == Delete::Superseded {
             borrowed.give_back();
-            return Ok(outcome);
+            return Ok(reply);
         }
         *progress = Progress::Deleted;
         if outcome == Delete::Absent {
@@ -164,13 +186,11 @@ impl Exclusive {
             // as when the caller tries again after `NotReplicated`. Since Redis 7.2, `WAIT` waits for
             // the connection's last *write*, and this deletion wrote nothing. So write something: the
             // transaction leaves the key absent and lets nobody see it in between.
-            redis::pipe()
-                .atomic()
-                .set(key, "")
-                .del(key)
-                .exec_async(connection)
-                .await
-                .map_err(not_confirmed)?;
+            let writing = nothing_written(request, manner);
+            let replies = connection.send_packed_commands(&writing, 0, writing.len());
+            for reply in replies.await.map_err(not_confirmed)? {
+                reply.extract_error().map_err(not_confirmed)?;
+            }
         }
         let patience = until.saturating_duration_since(Instant::now()) * 9 / 10;
         let mut wait = redis::cmd("WAIT");
@@ -186,8 +206,22 @@ impl Exclusive {
                 found,
             )));
         }
-        Ok(outcome)
+        Ok(reply)
     }
+}
+
+/// A transaction that writes a deletion's key and leaves it absent.
+fn nothing_written(request: &Request, manner: Manner) -> Pipeline {
+    let key = request.key().unwrap_or_default();
+    let mut pipeline = Pipeline::new();
+    if manner == Manner::Sent {
+        // It counts for all of the transaction.
+        pipeline.add_command(redis::cmd("ASKING"));
+    }
+    pipeline.add_command(redis::cmd("MULTI"));
+    pipeline.set(key, "").del(key);
+    pipeline.add_command(redis::cmd("EXEC"));
+    pipeline
 }
 
 /// How far a deletion is known to have come.
@@ -226,7 +260,11 @@ fn not_confirmed(error: RedisError) -> Failure {
             StoreErrorKind::NotReplicated,
             error,
         )),
-        broken => broken,
+        Failure::Elsewhere(elsewhere) => Failure::Answered(StoreError::with_source(
+            StoreErrorKind::NotReplicated,
+            elsewhere.error,
+        )),
+        broken @ Failure::Broken(_) => broken,
     }
 }
 

@@ -79,8 +79,10 @@ mod home;
 mod link;
 mod node;
 mod own_writes;
+mod role;
 mod script;
 mod store;
+mod topology;
 mod tracking;
 
 pub use self::{

@@ -9,17 +9,16 @@ use std::{
     time::Duration,
 };
 
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, PushInfo, ServerErrorKind, Value,
-    aio::MultiplexedConnection,
-};
+use redis::{AsyncConnectionConfig, Client, PushInfo, Value, aio::MultiplexedConnection};
 use tenure_core::StoreError;
 use tokio::time::Instant;
 
 use crate::{
-    error::{Failure, unconnected},
+    error::{Failure, Hint, unconnected},
     eviction,
-    script::Request,
+    node::Purpose,
+    role,
+    script::{Manner, Request},
     tracking::{Part, Tracking},
 };
 
@@ -46,6 +45,7 @@ impl Link {
     /// Dropping the future drops the half-made connection.
     pub(crate) async fn connect(
         client: &Client,
+        purpose: Purpose,
         patience: Duration,
         tracking: Option<&Tracking>,
     ) -> Result<Self, StoreError> {
@@ -56,7 +56,12 @@ impl Link {
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(unconnected)?;
-        eviction::warn_if_sessions_may_be_evicted(&mut connection).await;
+        if purpose == Purpose::Primary {
+            role::check(&mut connection).await?;
+        }
+        if purpose != Purpose::Sentinel {
+            eviction::warn_if_sessions_may_be_evicted(&mut connection).await;
+        }
         if let Some(part) = &part {
             part.begin(&mut connection).await?;
         }
@@ -75,7 +80,8 @@ impl Link {
         !self.broken.load(Ordering::Relaxed) && self.misses.load(Ordering::Relaxed) < MISSES
     }
 
-    fn retire(&self) {
+    /// Has the next call made on a new link.
+    pub(crate) fn retire(&self) {
         self.broken.store(true, Ordering::Relaxed);
     }
 
@@ -85,23 +91,23 @@ impl Link {
     ///
     /// Dropping the future leaves the link usable: the driver reads the answer and drops it. The
     /// request may be carried out all the same.
-    pub(crate) async fn send(&self, request: &Request) -> Result<Value, Failure> {
+    pub(crate) async fn send(&self, request: &Request, manner: Manner) -> Result<Value, Failure> {
         let wait = Wait::new(self);
         let watch = self.part.as_ref().map(|part| part.watch(request));
-        let outcome = request.send(&mut self.connection.clone()).await;
+        let outcome = request.send(&mut self.connection.clone(), manner).await;
         wait.end();
         if let (Some(watch), Ok(reply)) = (watch, &outcome) {
             watch.answered(reply);
         }
-        let demoted = ErrorKind::Server(ServerErrorKind::ReadOnly);
         match outcome {
             Ok(value) => {
                 self.misses.store(0, Ordering::Relaxed);
                 Ok(value)
             }
             Err(error) => {
-                let read_only = error.kind() == demoted;
                 let failure = Failure::from(error);
+                let read_only =
+                    matches!(&failure, Failure::Elsewhere(it) if it.hint == Hint::Demoted);
                 // A primary that has become a replica keeps its connections. Only a new one asks the
                 // name service who the primary is now; now and then, since each costs a cache all that it has.
                 let is_demoted = read_only && self.made.elapsed() >= LOOKED_FOR_EVERY;

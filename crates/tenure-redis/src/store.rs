@@ -12,9 +12,8 @@ use tenure_core::{
 use crate::{
     ConnectError, RedisConfig, RedisConfigError, RedisStoreBuilder,
     error::unexpected_reply,
-    exclusive::Exclusive,
-    node::Node,
     script::{self, Request},
+    topology::Topology,
     tracking::Tracking,
 };
 
@@ -54,8 +53,7 @@ pub struct RedisStore {
 
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) node: Arc<Node>,
-    pub(crate) exclusive: Option<Arc<Exclusive>>,
+    pub(crate) topology: Arc<Topology>,
     pub(crate) prefix: Arc<str>,
     pub(crate) max_record_bytes: usize,
     pub(crate) clock: Arc<dyn Clock>,
@@ -96,14 +94,14 @@ impl RedisStore {
     }
 
     pub(crate) async fn connect_now(&self) -> Result<(), StoreError> {
-        self.shared.node.connect().await
+        self.shared.topology.connect().await
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("node", &self.shared.node)
+            .field("topology", &self.shared.topology)
             .field("prefix", &self.shared.prefix)
             .finish_non_exhaustive()
     }
@@ -113,7 +111,7 @@ impl SessionStore for RedisStore {
     async fn load(&self, id: SessionId, _: Freshness) -> Result<Load, StoreError> {
         let mut get = redis::cmd("GET");
         get.arg(self.key(id));
-        match self.shared.node.call(&Request::command(get)).await? {
+        match self.shared.topology.call(&Request::command(get)).await? {
             Value::Nil => Ok(Load::Absent),
             Value::BulkString(stored) => {
                 let record = self.decode(id, stored)?;
@@ -131,7 +129,7 @@ impl SessionStore for RedisStore {
             &self.key(record.id()),
             &[&stored, ttl.as_bytes()],
         );
-        match self.shared.node.call(&request).await? {
+        match self.shared.topology.call(&request).await? {
             Value::Int(1) => Ok(Create::Created),
             Value::Int(0) => Ok(Create::Exists),
             _ => Err(unexpected_reply()),
@@ -152,7 +150,7 @@ impl SessionStore for RedisStore {
                 ttl.as_bytes(),
             ],
         );
-        match self.shared.node.call(&request).await? {
+        match self.shared.topology.call(&request).await? {
             Value::Nil => Ok(Commit::Gone),
             Value::Int(1 | 2) => Ok(Commit::Stored),
             Value::BulkString(reply) => {
@@ -185,7 +183,7 @@ impl SessionStore for RedisStore {
                 &expected,
             ],
         );
-        match self.shared.node.call(&request).await? {
+        match self.shared.topology.call(&request).await? {
             Value::Nil => Ok(Renewal::Gone),
             Value::Int(-1) => Ok(Renewal::Superseded),
             Value::BulkString(reply) => reply
@@ -202,11 +200,7 @@ impl SessionStore for RedisStore {
         let (offset, expected) = whose.stored_field();
         let position = (offset + 1).to_string();
         let request = Request::script(&script::DELETE, &key, &[position.as_bytes(), &expected]);
-        if let Some(exclusive) = &self.shared.exclusive {
-            // Boxed, since it may connect, and others than those who asked for it need no room for that.
-            return Box::pin(exclusive.delete(&key, &request)).await;
-        }
-        let reply = self.shared.node.call(&request).await?;
+        let reply = self.shared.topology.delete(&request).await?;
         deletion(&reply).ok_or_else(unexpected_reply)
     }
 
@@ -214,14 +208,14 @@ impl SessionStore for RedisStore {
     /// told too.
     fn feed(&self, listener: Arc<dyn FeedListener>) -> Option<Fed<Self>> {
         let tracking = Tracking::new(listener, Arc::clone(&self.shared.prefix));
-        let node = Arc::new(self.shared.node.tracked(tracking.clone()));
+        let topology = self.shared.topology.tracked(&tracking)?;
         let store = Self::new(Shared {
-            node: Arc::clone(&node),
+            topology: Arc::clone(&topology),
             ..(*self.shared).clone()
         });
         Some(Fed {
             store,
-            feed: Arc::new(tracking.feed(node)),
+            feed: Arc::new(tracking.feed(topology)),
         })
     }
 }

@@ -22,9 +22,9 @@ use tenure_core::{Feed, FeedListener, SessionId, StoreError, StoreErrorKind};
 
 use crate::{
     error::unconnected,
-    node::Node,
     own_writes::{Outcome, OwnWrites, Report},
     script::Request,
+    topology::Topology,
 };
 
 /// A listener, and what it takes to tell it of sessions instead of keys.
@@ -53,9 +53,9 @@ impl Tracking {
         }
     }
 
-    pub(crate) fn feed(&self, node: Arc<Node>) -> RedisFeed {
+    pub(crate) fn feed(&self, topology: Arc<Topology>) -> RedisFeed {
         let is_on = Arc::clone(&self.is_on);
-        RedisFeed { node, is_on }
+        RedisFeed { topology, is_on }
     }
 
     fn session(&self, key: &[u8]) -> Option<SessionId> {
@@ -205,14 +205,14 @@ impl Drop for Watch<'_> {
 
 /// Proves that pushes arrive.
 pub(crate) struct RedisFeed {
-    node: Arc<Node>,
+    topology: Arc<Topology>,
     is_on: Arc<AtomicBool>,
 }
 
 impl Feed for RedisFeed {
     fn prove(&self) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>> {
         Box::pin(async {
-            self.node.prove().await?;
+            self.topology.prove().await?;
             if !self.is_on.load(Ordering::Relaxed) {
                 let refused = "the server does not let this client track keys";
                 return Err(StoreError::with_source(StoreErrorKind::Refused, refused));
@@ -224,7 +224,7 @@ impl Feed for RedisFeed {
 
 impl fmt::Debug for RedisFeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RedisFeed").field(&self.node).finish()
+        f.debug_tuple("RedisFeed").field(&self.topology).finish()
     }
 }
 

@@ -5,6 +5,7 @@
     reason = "what the helpers of tests come upon is the tests' failure, too"
 )]
 
+mod cluster;
 mod commands;
 mod conformance;
 mod connections;
@@ -14,6 +15,7 @@ mod oracle;
 mod own_writes;
 mod replication;
 mod runtimes;
+mod sentinel;
 mod silence;
 mod support;
 #[cfg(feature = "tls")]

@@ -110,7 +110,16 @@ impl RedisSentinels {
             Some(sentinel) => sentinel.command(&["SENTINEL", "FAILOVER", Self::NAME]),
             None => panic!("no sentinel runs"),
         };
-        wait_until("another primary is named", || self.primary() != old);
+        self.wait_until_named(|primary| primary != old)
+    }
+
+    /// Waits until the node that most sentinels name is one like this, and returns it.
+    ///
+    /// # Panics
+    ///
+    /// If that takes more than 30 s.
+    pub fn wait_until_named(&self, is_it: impl Fn(usize) -> bool) -> usize {
+        wait_until("such a primary is named", || is_it(self.primary()));
         self.primary()
     }
 

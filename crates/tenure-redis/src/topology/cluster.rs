@@ -1,0 +1,379 @@
+//! Redis Cluster: each primary answers for some of the slots, and they change hands.
+//!
+//! - The node that says `MOVED` knows best: it is followed at once, and the map is looked up in the background.
+//! - `ASK` is about one request, and changes nothing.
+//! - Who does not answer is reason enough to look up the map; but a call is not sent to another node unless
+//!   somebody says that it is the right one.
+//! - The deadline ends everything.
+
+use std::{collections::VecDeque, fmt, pin::pin, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use parking_lot::RwLock;
+use redis::Value;
+use tenure_core::{StoreError, StoreErrorKind};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Maker, Way,
+    member::Member,
+    refresh::{Found, Refresh, Rhythm},
+    routes::Routes,
+    slots::slot_of,
+    trail::{Trail, unavailable},
+    view::{Health, View},
+};
+use crate::{
+    config::Place,
+    connector::chance,
+    error::{Failure, Fault, Hint, Named, no_connection_in_time},
+    script::{Manner, Request},
+};
+
+pub(crate) struct Cluster {
+    state: Arc<State>,
+    refresh: Refresh,
+}
+
+/// What a look at the cluster changes.
+struct State {
+    maker: Maker,
+    seeds: Vec<Place>,
+    /// Never held across an `await`: a node that does not answer must not stop the calls to others.
+    routes: RwLock<Routes<Member>>,
+}
+
+impl Cluster {
+    pub(super) fn new(maker: Maker, seeds: Vec<Place>) -> Self {
+        let home = Arc::clone(&maker.home);
+        let state = Arc::new(State {
+            maker,
+            seeds,
+            routes: RwLock::new(Routes::new()),
+        });
+        let looking = Arc::clone(&state);
+        let look = move || Arc::clone(&looking).look();
+        Self {
+            refresh: Refresh::new(home, RHYTHM, look),
+            state,
+        }
+    }
+
+    /// Looks who is there, and connects to one of them.
+    pub(super) async fn connect(&self) -> Result<(), StoreError> {
+        let until = Instant::now() + self.state.maker.deadline();
+        let ticket = self.refresh.ask();
+        let looked = self.refresh.wait(ticket, until).await;
+        looked.unwrap_or_else(|| Err(no_connection_in_time()))
+    }
+
+    /// See [`Topology::call`](super::Topology::call).
+    pub(super) async fn call(&self, request: &Request, way: Way) -> Result<Value, StoreError> {
+        let now = Instant::now();
+        let until = now + self.state.maker.deadline();
+        let slot = slot_of(request.key().unwrap_or_default());
+        self.refresh.ask_now_and_then(now);
+        let owner = self.state.owner(slot);
+        let first = match &owner {
+            Some(member) => match member.attempt(request, way, Manner::Plain, until).await {
+                Ok(reply) => return Ok(reply),
+                Err(fault) => Some(fault),
+            },
+            None => None,
+        };
+        // Boxed, since it is rare and each call would have room for it.
+        let journey = Journey {
+            cluster: self,
+            request,
+            way,
+            slot,
+            until,
+        };
+        Box::pin(journey.go_on(owner, first)).await
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("seeds", &self.state.seeds)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A call whose first attempt has failed.
+struct Journey<'a> {
+    cluster: &'a Cluster,
+    request: &'a Request,
+    way: Way,
+    slot: u16,
+    until: Instant,
+}
+
+/// Where to go next, if anywhere.
+type Next = Result<(Arc<Member>, Manner), StoreError>;
+
+impl Journey<'_> {
+    async fn go_on(
+        self,
+        mut member: Option<Arc<Member>>,
+        mut fault: Option<Fault>,
+    ) -> Result<Value, StoreError> {
+        let until = self.until;
+        let mut trail = Trail::new(self.cluster.state.maker.deadline(), until);
+        let outcome = {
+            let journey = async {
+                loop {
+                    let next = self.next(member.take(), fault.take(), &mut trail).await;
+                    let (to, manner) = next?;
+                    // From here on it may be carried out.
+                    trail.refusal = None;
+                    match to.attempt(self.request, self.way, manner, until).await {
+                        Ok(reply) => return Ok(reply),
+                        Err(failed) => fault = Some(failed),
+                    }
+                    member = Some(to);
+                }
+            };
+            timeout_at(until, pin!(journey)).await
+        };
+        trail.end(outcome)
+    }
+
+    async fn next(
+        &self,
+        asked: Option<Arc<Member>>,
+        fault: Option<Fault>,
+        trail: &mut Trail,
+    ) -> Next {
+        let Some((asked, fault)) = asked.zip(fault) else {
+            return self.find(trail).await;
+        };
+        let refresh = &self.cluster.refresh;
+        match fault {
+            Fault::TimedOut => {
+                refresh.ask();
+                Err(StoreError::new(StoreErrorKind::TimedOut))
+            }
+            Fault::Unreached(error) => {
+                self.cluster.state.routes.write().doubt(&asked.place);
+                refresh.wait_if_soon(refresh.ask(), self.until).await;
+                match self.owner_besides(&asked) {
+                    Some(other) => Ok((other, Manner::Plain)),
+                    None => Err(error),
+                }
+            }
+            Fault::Failed(Failure::Broken(error)) => {
+                refresh.ask();
+                if trail.is_open || !self.request.may_be_repeated() {
+                    return Err(Failure::Broken(error).into());
+                }
+                tracing::debug!(%error, "the connection to a node broke; sending the call again");
+                trail.is_open = true;
+                let owner = self.cluster.state.owner(self.slot);
+                Ok((owner.unwrap_or(asked), Manner::Plain))
+            }
+            Fault::Failed(Failure::Answered(error)) => Err(error),
+            Fault::Failed(Failure::Elsewhere(elsewhere)) => {
+                trail.refusal = Some(elsewhere.error);
+                self.follow(asked, elsewhere.hint, trail).await
+            }
+        }
+    }
+
+    async fn follow(&self, asked: Arc<Member>, hint: Hint, trail: &mut Trail) -> Next {
+        let refresh = &self.cluster.refresh;
+        match hint {
+            Hint::Moved(to) => {
+                refresh.ask();
+                trail.redirect().await?;
+                let place = place_of(to, &asked);
+                if place == asked.place {
+                    // Its name stands for another node by now; the old one still holds the connection.
+                    asked.node.reconnect();
+                    trail.wait().await?;
+                }
+                let member = self.cluster.state.moved(self.slot, &place)?;
+                Ok((member, Manner::Plain))
+            }
+            Hint::Ask(to) => {
+                trail.redirect().await?;
+                let place = place_of(to, &asked);
+                let member = self.cluster.state.visited(&place)?;
+                Ok((member, Manner::Sent))
+            }
+            Hint::NotNow | Hint::Demoted => {
+                refresh.ask();
+                trail.wait().await?;
+                let owner = self.cluster.state.owner(self.slot);
+                Ok((owner.unwrap_or(asked), Manner::Plain))
+            }
+        }
+    }
+
+    /// Nobody is known who answers for the slot.
+    async fn find(&self, trail: &mut Trail) -> Next {
+        let refresh = &self.cluster.refresh;
+        let looked = refresh.wait(refresh.ask(), self.until).await;
+        match (self.cluster.state.owner(self.slot), looked) {
+            (Some(owner), _) => Ok((owner, Manner::Plain)),
+            (None, Some(Ok(()))) => {
+                let nobody = "no node of the cluster answers for the slot";
+                trail.refusal = Some(unavailable(nobody));
+                Err(unavailable(nobody))
+            }
+            (None, Some(Err(error))) => Err(error),
+            (None, None) => Err(no_connection_in_time()),
+        }
+    }
+
+    fn owner_besides(&self, asked: &Arc<Member>) -> Option<Arc<Member>> {
+        let owner = self.cluster.state.owner(self.slot)?;
+        (!Arc::ptr_eq(&owner, asked)).then_some(owner)
+    }
+}
+
+impl State {
+    fn owner(&self, slot: u16) -> Option<Arc<Member>> {
+        self.routes.read().owner(slot).map(Arc::clone)
+    }
+
+    fn moved(&self, slot: u16, place: &Place) -> Result<Arc<Member>, StoreError> {
+        let mut routes = self.routes.write();
+        routes.moved(slot, place, Instant::now(), |place| {
+            self.maker.member(place)
+        })
+    }
+
+    /// The member at a place, which answers for nothing yet if it is not known.
+    fn visited(&self, place: &Place) -> Result<Arc<Member>, StoreError> {
+        let mut routes = self.routes.write();
+        routes.visit(place, |place| self.maker.member(place))
+    }
+
+    /// Asks several nodes, and takes in the best view.
+    async fn look(self: Arc<Self>) -> Result<Found, StoreError> {
+        let limit = self.maker.deadline();
+        let end = Instant::now() + limit;
+        let mut sources = self.sources();
+        let mut asking = FuturesUnordered::new();
+        let mut views: Vec<View> = Vec::new();
+        let mut fault = None;
+        while Instant::now() < end {
+            while asking.len() < ASKED_AT_ONCE
+                && let Some(place) = sources.pop_front()
+            {
+                let until = end.min(Instant::now() + limit / 2);
+                asking.push(self.view_of(place, until));
+            }
+            match asking.next().await {
+                Some(Ok(view)) => {
+                    views.push(view);
+                    if self.is_settled(&views) {
+                        break;
+                    }
+                }
+                Some(Err(error)) => fault = Some(error),
+                None => break,
+            }
+        }
+        let routes = self.routes.read();
+        let best = views.iter().max_by_key(|view| {
+            let agreeing = views.iter().filter(|other| other.agrees_with(view)).count();
+            let covered = view.covered();
+            (
+                routes.is_related(view),
+                view.health,
+                covered,
+                view.epoch,
+                agreeing,
+            )
+        });
+        drop(routes);
+        match (best, fault) {
+            (Some(best), _) => Ok(self.adopt(best)),
+            (None, Some(fault)) => Err(fault),
+            (None, None) => Err(no_connection_in_time()),
+        }
+    }
+
+    /// Whether two that are content agree. One alone may be cut off from the others, or have just joined.
+    fn is_settled(&self, views: &[View]) -> bool {
+        let Some((last, before)) = views.split_last() else {
+            return false;
+        };
+        let is_good = last.health >= Health::Unknown && self.routes.read().is_related(last);
+        is_good && before.iter().any(|view| view.agrees_with(last))
+    }
+
+    fn adopt(&self, view: &View) -> Found {
+        let mut routes = self.routes.write();
+        if routes.adopt(view, Instant::now(), |place| self.maker.member(place)) {
+            Found::News
+        } else {
+            Found::Nothing
+        }
+    }
+
+    /// Whom to ask: first those with a connection, then everyone who was ever told of, by chance, so that not all
+    /// clients ask the same one.
+    fn sources(&self) -> VecDeque<Place> {
+        let routes = self.routes.read();
+        let (near, far): (Vec<_>, Vec<_>) = routes
+            .members()
+            .partition(|member| member.node.is_connected());
+        let place = |member: &Arc<Member>| member.place.clone();
+        let mut near: Vec<_> = near.into_iter().map(place).collect();
+        let far = far.into_iter().map(place);
+        let far = far.chain(routes.others().cloned());
+        let mut far: Vec<_> = far.chain(self.seeds.iter().cloned()).collect();
+        drop(routes);
+        shuffle(&mut near);
+        shuffle(&mut far);
+        let mut sources = VecDeque::from(near);
+        for place in far {
+            if !sources.contains(&place) {
+                sources.push_back(place);
+            }
+        }
+        sources
+    }
+
+    async fn view_of(&self, place: Place, until: Instant) -> Result<View, StoreError> {
+        let member = self.routes.read().at(&place).map(Arc::clone);
+        let questions = View::questions();
+        let reply = match member {
+            Some(member) => member.node.ask(&questions, Manner::Plain, until).await?,
+            None => {
+                let stranger = self.maker.stranger(&place)?;
+                stranger.ask(&questions, Manner::Plain, until).await?
+            }
+        };
+        View::read(reply, &place)
+    }
+}
+
+fn place_of(named: Named, asked: &Member) -> Place {
+    Place {
+        host: named.host.unwrap_or_else(|| asked.place.host.clone()),
+        port: named.port,
+    }
+}
+
+fn shuffle(places: &mut [Place]) {
+    for end in (1..places.len()).rev() {
+        places.swap(end, usize::from(chance()) % (end + 1));
+    }
+}
+
+/// Until two of them agree.
+const ASKED_AT_ONCE: usize = 3;
+
+/// With 5000 clients of a cluster that is down, 5000 questions a second to all nodes together, of 25 µs each. A
+/// cluster's bus tells everybody of news within some ten milliseconds. Without a reason, for what nobody is told of
+/// by a redirection: new replicas.
+const RHYTHM: Rhythm = Rhythm {
+    shortest_pause: Duration::from_millis(50),
+    longest_pause: Duration::from_secs(1),
+    now_and_then: Duration::from_secs(30),
+};

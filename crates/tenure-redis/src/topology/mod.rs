@@ -1,0 +1,113 @@
+//! Which server answers for a key.
+
+mod cluster;
+mod election;
+mod member;
+mod refresh;
+mod routes;
+mod sentinel;
+mod slots;
+mod standalone;
+mod trail;
+mod view;
+
+use std::{fmt, sync::Arc};
+
+use redis::Value;
+use tenure_core::StoreError;
+
+pub(crate) use self::member::{Maker, Way};
+use self::{cluster::Cluster, sentinel::Sentinel, standalone::Standalone};
+use crate::{RedisConfig, RedisConfigError, config::Servers, script::Request, tracking::Tracking};
+
+/// The servers that keep the sessions. Whoever asks names a key, and not a server.
+pub(crate) enum Topology {
+    /// One server, so nothing to decide.
+    Standalone(Standalone),
+    /// One at a time, which others choose.
+    Sentinel(Sentinel),
+    /// Many, each of which answers for some slots.
+    Cluster(Cluster),
+}
+
+impl Topology {
+    pub(crate) fn new(config: &RedisConfig, maker: Maker) -> Result<Self, RedisConfigError> {
+        config.check()?;
+        Ok(match config.servers() {
+            Servers::One => Self::Standalone(Standalone::new(config, &maker)?),
+            Servers::Cluster(seeds) => Self::Cluster(Cluster::new(maker, seeds.clone())),
+            Servers::Sentinels(it) => Self::Sentinel(Sentinel::new(maker, it.clone())?),
+        })
+    }
+
+    /// Connects, so that a wrong address shows.
+    pub(crate) async fn connect(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Standalone(standalone) => standalone.connect().await,
+            Self::Sentinel(sentinel) => sentinel.connect().await,
+            Self::Cluster(cluster) => cluster.connect().await,
+        }
+    }
+
+    /// Carries a request out within the deadline, wherever its key is.
+    ///
+    /// If the connection breaks before the answer comes, a request that
+    /// [may be repeated](Request::may_be_repeated) is sent once more.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves everything usable. The request may be carried out all the same.
+    pub(crate) async fn call(&self, request: &Request) -> Result<Value, StoreError> {
+        match self {
+            Self::Standalone(standalone) => standalone.node().call(request).await,
+            Self::Sentinel(sentinel) => sentinel.call(request, Way::Shared).await,
+            Self::Cluster(cluster) => cluster.call(request, Way::Shared).await,
+        }
+    }
+
+    /// The same for a deletion that replicas have to confirm, if they have to.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`call`](Self::call).
+    pub(crate) async fn delete(&self, request: &Request) -> Result<Value, StoreError> {
+        match self {
+            Self::Standalone(standalone) => standalone.delete(request).await,
+            Self::Sentinel(sentinel) => sentinel.call(request, Way::Confirmed).await,
+            Self::Cluster(cluster) => cluster.call(request, Way::Confirmed).await,
+        }
+    }
+
+    /// The same servers on other connections, on which they tell of changes. `None` where they could not be
+    /// believed.
+    pub(crate) fn tracked(&self, tracking: &Tracking) -> Option<Arc<Self>> {
+        match self {
+            Self::Standalone(it) => Some(Arc::new(Self::Standalone(it.tracked(tracking.clone())))),
+            // What was valid for the store is so for another one.
+            Self::Sentinel(it) => {
+                let sentinel = it.tracked(tracking.clone()).ok()?;
+                Some(Arc::new(Self::Sentinel(sentinel)))
+            }
+            Self::Cluster(_) => None,
+        }
+    }
+
+    /// Shows that whatever has been pushed by now has been received.
+    pub(crate) async fn prove(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Standalone(standalone) => standalone.node().prove().await,
+            Self::Sentinel(sentinel) => sentinel.prove().await,
+            Self::Cluster(_) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Standalone(standalone) => standalone.node().fmt(f),
+            Self::Sentinel(sentinel) => sentinel.fmt(f),
+            Self::Cluster(cluster) => cluster.fmt(f),
+        }
+    }
+}
