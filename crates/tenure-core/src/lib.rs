@@ -56,7 +56,8 @@ pub use self::{
     },
     session::{Session, SessionData, SessionHandle, Stored},
     store::{
-        Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, MemoryStore,
-        MemoryStoreBuilder, Renewal, SessionStore, StoreError, StoreErrorKind, VersionUse,
+        Absence, Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, MemoryStore,
+        MemoryStoreBuilder, Part, Renewal, SessionStore, Standing, StoreError, StoreErrorKind,
+        VersionUse,
     },
 };

@@ -60,6 +60,9 @@ mod events;
 mod flight;
 mod metrics;
 mod near_cache;
+#[cfg(test)]
+mod parts_model;
+mod proofs;
 mod pulse;
 mod shelf;
 mod verdict;

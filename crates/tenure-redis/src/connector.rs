@@ -76,6 +76,11 @@ impl Connector {
         self.client.get_connection_info().addr().to_string()
     }
 
+    /// Refuses to take answers for proofs where the server reports nothing.
+    pub(crate) fn check_tracking(&self) -> Result<(), StoreError> {
+        self.tracking.as_ref().map_or(Ok(()), Tracking::check)
+    }
+
     /// The connection in use, if there is one.
     pub(crate) fn present(&self) -> Option<Arc<Link>> {
         let state = self.state.lock();

@@ -72,6 +72,11 @@ impl From<Fault> for StoreError {
 }
 
 impl Elsewhere {
+    /// Whether the key's slot is still the asked server's.
+    pub(crate) const fn is_on_its_way(&self) -> bool {
+        matches!(self.hint, Hint::Ask(_))
+    }
+
     fn read(error: &RedisError) -> Option<Hint> {
         let ErrorKind::Server(kind) = error.kind() else {
             return None;

@@ -19,7 +19,7 @@ use crate::{
     node::Purpose,
     role,
     script::{Manner, Request},
-    tracking::{Part, Tracking},
+    tracking::{Stream, Tracking},
 };
 
 /// A multiplexed connection: every caller's requests are in flight on it at the same time.
@@ -28,7 +28,7 @@ use crate::{
 /// give up, and the last of them closes it.
 pub(crate) struct Link {
     connection: MultiplexedConnection,
-    part: Option<Arc<Part>>,
+    stream: Option<Arc<Stream>>,
     broken: Arc<AtomicBool>,
     /// Calls that were given up unanswered since the last answer.
     misses: AtomicU32,
@@ -50,8 +50,8 @@ impl Link {
         tracking: Option<&Tracking>,
     ) -> Result<Self, StoreError> {
         let broken = Arc::new(AtomicBool::new(false));
-        let part = tracking.map(|tracking| Arc::new(tracking.part()));
-        let config = driver_config().set_push_sender(receiver(&broken, part.as_ref()));
+        let stream = tracking.map(|tracking| Arc::new(tracking.stream()));
+        let config = driver_config().set_push_sender(receiver(&broken, stream.as_ref()));
         let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await
@@ -62,12 +62,12 @@ impl Link {
         if purpose != Purpose::Sentinel {
             eviction::warn_if_sessions_may_be_evicted(&mut connection).await;
         }
-        if let Some(part) = &part {
-            part.begin(&mut connection).await?;
+        if let Some(stream) = &stream {
+            stream.begin(&mut connection).await?;
         }
         Ok(Self {
             connection,
-            part,
+            stream,
             broken,
             misses: AtomicU32::new(0),
             patience,
@@ -93,7 +93,7 @@ impl Link {
     /// request may be carried out all the same.
     pub(crate) async fn send(&self, request: &Request, manner: Manner) -> Result<Value, Failure> {
         let wait = Wait::new(self);
-        let watch = self.part.as_ref().map(|part| part.watch(request));
+        let watch = self.stream.as_ref().map(|stream| stream.watch(request));
         let outcome = request.send(&mut self.connection.clone(), manner).await;
         wait.end();
         if let (Some(watch), Ok(reply)) = (watch, &outcome) {
@@ -165,11 +165,11 @@ pub(crate) fn driver_config() -> AsyncConnectionConfig {
 /// Takes what the server says unasked.
 fn receiver(
     broken: &Arc<AtomicBool>,
-    part: Option<&Arc<Part>>,
+    stream: Option<&Arc<Stream>>,
 ) -> impl Fn(PushInfo) -> Result<(), Infallible> + Send + Sync + 'static {
     let receiver = Receiver {
         broken: Arc::clone(broken),
-        part: part.map(Arc::clone),
+        stream: stream.map(Arc::clone),
     };
     move |push| {
         receiver.receive(&push);
@@ -182,13 +182,13 @@ fn receiver(
 /// could not tell whether it had been carried out.
 struct Receiver {
     broken: Arc<AtomicBool>,
-    part: Option<Arc<Part>>,
+    stream: Option<Arc<Stream>>,
 }
 
 impl Receiver {
     fn receive(&self, push: &PushInfo) {
-        if let Some(part) = &self.part {
-            part.receive(push);
+        if let Some(stream) = &self.stream {
+            stream.receive(push);
         }
     }
 }
@@ -196,8 +196,8 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.broken.store(true, Ordering::Relaxed);
-        if let Some(part) = &self.part {
-            part.end();
+        if let Some(stream) = &self.stream {
+            stream.end();
         }
     }
 }

@@ -146,7 +146,16 @@ impl Node {
     /// Shows that the connection is alive and that whatever the server has pushed by now has been
     /// received. Does not count as a call in flight: a busy node is not to be taken for a silent one.
     pub(crate) async fn prove(&self) -> Result<(), StoreError> {
-        self.within_deadline(&Request::proof()).await.map(drop)
+        self.within_deadline(&Request::proof()).await?;
+        self.connector.check_tracking()
+    }
+
+    /// The same by another question, for who has more to ask. Not repeated if the connection breaks.
+    pub(crate) async fn prove_by(&self, request: &Request, until: Instant) -> Result<Value, Fault> {
+        let reply = self.ask(request, Manner::Plain, until).await?;
+        let check = self.connector.check_tracking();
+        check.map_err(|error| Fault::Failed(Failure::Answered(error)))?;
+        Ok(reply)
     }
 
     async fn within_deadline(&self, request: &Request) -> Result<Value, StoreError> {

@@ -21,6 +21,8 @@ enum Task {
     Script(&'static Script),
     /// Questions that are sent in one write, and about which nobody minds if they are asked again.
     Questions(Box<Pipeline>),
+    /// The same, as a proof.
+    Proofs(Box<Pipeline>),
 }
 
 /// How a request is put.
@@ -48,13 +50,17 @@ impl Request {
 
     /// Several commands that read, in one write. The reply holds theirs, errors among them.
     pub(crate) fn questions(commands: impl IntoIterator<Item = Cmd>) -> Self {
-        let mut pipeline = Pipeline::new();
-        for command in commands {
-            pipeline.add_command(command);
-        }
         Self {
             command: Cmd::new(),
-            task: Task::Questions(Box::new(pipeline)),
+            task: Task::Questions(Box::new(together(commands))),
+        }
+    }
+
+    /// The same, if the replies show that all pushes from before have come.
+    pub(crate) fn proofs(commands: impl IntoIterator<Item = Cmd>) -> Self {
+        Self {
+            command: Cmd::new(),
+            task: Task::Proofs(Box::new(together(commands))),
         }
     }
 
@@ -78,20 +84,20 @@ impl Request {
     /// it is the second time.
     pub(crate) const fn may_be_repeated(&self) -> bool {
         match self.task {
-            Task::Command | Task::Proof | Task::Questions(_) => true,
+            Task::Command | Task::Proof | Task::Questions(_) | Task::Proofs(_) => true,
             Task::Script(script) => matches!(script.repetition, Repetition::Harmless),
         }
     }
 
     pub(crate) const fn is_proof(&self) -> bool {
-        matches!(self.task, Task::Proof)
+        matches!(self.task, Task::Proof | Task::Proofs(_))
     }
 
     /// The key that it may change in a way that is told apart from others' changes.
     pub(crate) fn written_key(&self) -> Option<&[u8]> {
         match self.task {
             Task::Script(_) => self.key(),
-            Task::Command | Task::Proof | Task::Questions(_) => None,
+            Task::Command | Task::Proof | Task::Questions(_) | Task::Proofs(_) => None,
         }
     }
 
@@ -102,7 +108,7 @@ impl Request {
             Task::Command => 1,
             // Behind the verb, the hash and the number of keys.
             Task::Script(_) => 3,
-            Task::Proof | Task::Questions(_) => return None,
+            Task::Proof | Task::Questions(_) | Task::Proofs(_) => return None,
         };
         match self.command.args_iter().nth(position) {
             Some(Arg::Simple(key)) => Some(key),
@@ -114,7 +120,7 @@ impl Request {
     pub(crate) fn has_written(&self, reply: &Value) -> bool {
         match self.task {
             Task::Script(script) => (script.has_written)(reply),
-            Task::Command | Task::Proof | Task::Questions(_) => false,
+            Task::Command | Task::Proof | Task::Questions(_) | Task::Proofs(_) => false,
         }
     }
 
@@ -126,7 +132,7 @@ impl Request {
         if manner == Manner::Sent {
             return Box::pin(self.send_as_sent(connection)).await;
         }
-        if let Task::Questions(pipeline) = &self.task {
+        if let Task::Questions(pipeline) | Task::Proofs(pipeline) = &self.task {
             let replies = connection.send_packed_commands(pipeline, 0, pipeline.len());
             return Box::pin(replies).await.map(Value::Array);
         }
@@ -150,7 +156,9 @@ impl Request {
         pipeline.add_command(redis::cmd("ASKING"));
         pipeline.add_command(match self.task {
             Task::Script(script) => self.evaluation_of(script.source),
-            Task::Command | Task::Proof | Task::Questions(_) => self.command.clone(),
+            Task::Command | Task::Proof | Task::Questions(_) | Task::Proofs(_) => {
+                self.command.clone()
+            }
         });
         let replies = connection.send_packed_commands(&pipeline, 0, 2).await?;
         let mut replies = replies.into_iter();
@@ -172,6 +180,14 @@ impl Request {
         }
         command
     }
+}
+
+fn together(commands: impl IntoIterator<Item = Cmd>) -> Pipeline {
+    let mut pipeline = Pipeline::new();
+    for command in commands {
+        pipeline.add_command(command);
+    }
+    pipeline
 }
 
 /// A script, the hash by which the server knows it, and what its replies mean for who waits for pushes.

@@ -14,12 +14,13 @@ use crate::{
     error::unexpected_reply,
     script::{self, Request},
     topology::Topology,
-    tracking::Tracking,
+    tracking::{RedisFeed, Tracking, session_key},
 };
 
 /// Keeps sessions in Redis 7.0 or later, or Valkey.
 ///
-/// Clones share one connection. See the [crate's documentation](crate) for what the store does when
+/// On one server, on one that sentinels watch, or on a cluster: see [`RedisConfig`]. Clones share one connection to
+/// each server. See the [crate's documentation](crate) for what the store does when
 /// the server is slow, down or full.
 ///
 /// # Examples
@@ -43,7 +44,7 @@ use crate::{
 ///
 /// # Consistency
 ///
-/// Linearizable per session on one primary. Redis replicates asynchronously: a failover can lose
+/// Linearizable per session on one primary, which in a cluster is that of the session. Redis replicates asynchronously: a failover can lose
 /// writes that were acknowledged, a deletion among them. See
 /// [`min_replicas`](RedisStoreBuilder::min_replicas).
 #[derive(Clone)]
@@ -213,19 +214,17 @@ impl SessionStore for RedisStore {
             topology: Arc::clone(&topology),
             ..(*self.shared).clone()
         });
+        let feed = RedisFeed::new(topology, Arc::clone(&self.shared.prefix));
         Some(Fed {
             store,
-            feed: Arc::new(tracking.feed(topology)),
+            feed: Arc::new(feed),
         })
     }
 }
 
 impl RedisStore {
-    /// One key per session, so also one slot of a cluster.
     fn key(&self, id: SessionId) -> String {
-        let mut digits = uuid::Uuid::encode_buffer();
-        let digits = id.as_uuid().hyphenated().encode_lower(&mut digits);
-        [&*self.shared.prefix, ":", digits].concat()
+        session_key(&self.shared.prefix, id)
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, StoreError> {

@@ -10,7 +10,7 @@ use std::{fmt, future::Future, sync::Arc};
 pub(crate) use self::erased::ErasedStore;
 pub use self::{
     error::{StoreError, StoreErrorKind},
-    feed::{Fed, Feed, FeedListener},
+    feed::{Absence, Fed, Feed, FeedListener, Part, Standing},
     memory::{MemoryStore, MemoryStoreBuilder},
 };
 use crate::{Expiry, Record, SessionId, Timestamp, Version, Whose};

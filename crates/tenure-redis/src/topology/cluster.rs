@@ -11,23 +11,25 @@ use std::{collections::VecDeque, fmt, pin::pin, sync::Arc, time::Duration};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use parking_lot::RwLock;
 use redis::Value;
-use tenure_core::{StoreError, StoreErrorKind};
+use tenure_core::{Part, Standing, StoreError, StoreErrorKind};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     Maker, Way,
     member::Member,
     refresh::{Found, Refresh, Rhythm},
-    routes::Routes,
+    routes::{Routes, Seat},
     slots::slot_of,
+    territory::{is_owner, questions},
     trail::{Trail, unavailable},
     view::{Health, View},
 };
 use crate::{
     config::Place,
     connector::chance,
-    error::{Failure, Fault, Hint, Named, no_connection_in_time},
+    error::{Failure, Fault, Hint, Named, no_connection_in_time, unexpected_reply},
     script::{Manner, Request},
+    tracking::Tracking,
 };
 
 pub(crate) struct Cluster {
@@ -89,7 +91,74 @@ impl Cluster {
             slot,
             until,
         };
-        Box::pin(journey.go_on(owner, first)).await
+        let outcome = Box::pin(journey.go_on(owner, first)).await;
+        if let (Some(tracking), Some(key)) = (&self.state.maker.tracking, request.key()) {
+            // Whoever has answered may be another one than a cache has noted.
+            tracking.took_a_detour(key);
+        }
+        outcome
+    }
+
+    /// The same cluster on other connections, on which it tells of changes.
+    pub(super) fn tracked(&self, tracking: Tracking) -> Self {
+        let maker = Maker {
+            tracking: Some(tracking),
+            ..self.state.maker.clone()
+        };
+        // All that are known, so that it does not depend on the first ones being there.
+        Self::new(maker, self.state.sources().into())
+    }
+
+    /// The parts of the nodes that answer for slots.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let owning = self.state.routes.read().owning();
+        if owning.is_empty() {
+            self.refresh.ask();
+        }
+        let parts = owning.into_iter();
+        parts.filter_map(|seat| Part::new(seat.into())).collect()
+    }
+
+    /// Who answers for a key.
+    pub(super) fn standing(&self, key: &str) -> Standing {
+        let routes = self.state.routes.read();
+        let seat = routes.seat_of(slot_of(key.as_bytes()));
+        Standing {
+            part: seat.and_then(|seat| Part::new(seat.into())),
+            moves: routes.changes(),
+        }
+    }
+
+    /// Shows that a node's pushes have arrived, and that it speaks for the sessions that are said to be its own. Of
+    /// those for which it does not any more, its listener is told first.
+    pub(super) async fn prove(&self, part: Part) -> Result<(), StoreError> {
+        let until = Instant::now() + self.state.maker.deadline();
+        let (member, slot) = self.state.at(part)?;
+        let Some(tracking) = &member.tracking else {
+            return Err(unavailable("nothing is reported on this connection"));
+        };
+        let questions = Request::proofs(questions(tracking.prefix(), slot));
+        let reply = member.node.prove_by(&questions, until).await;
+        let reply = reply.inspect_err(|_| {
+            // Who hangs does not say that it was replaced.
+            self.refresh.ask();
+        })?;
+        let Value::Array(replies) = reply else {
+            return Err(unexpected_reply());
+        };
+        let [owns, slots] = <[Value; 2]>::try_from(replies).map_err(|_| unexpected_reply())?;
+        let slots = slots.extract_error().map_err(Failure::from)?;
+        // Under the lock, so that no other proof goes ahead that has found nothing new.
+        let mut territory = member.territory.lock();
+        if let Some(slots) = territory.take_in(slots, &member.place)? {
+            tracking.left(|key| !slots.contains(slot_of(key)));
+            self.refresh.ask();
+        }
+        drop(territory);
+        is_owner(owns).inspect_err(|_| {
+            self.refresh.ask();
+        })?;
+        Ok(())
     }
 }
 
@@ -156,6 +225,7 @@ impl Journey<'_> {
                 Err(StoreError::new(StoreErrorKind::TimedOut))
             }
             Fault::Unreached(error) => {
+                trail.refusal = Some(error.clone());
                 self.cluster.state.routes.write().doubt(&asked.place);
                 refresh.wait_if_soon(refresh.ask(), self.until).await;
                 match self.owner_besides(&asked) {
@@ -214,14 +284,11 @@ impl Journey<'_> {
     /// Nobody is known who answers for the slot.
     async fn find(&self, trail: &mut Trail) -> Next {
         let refresh = &self.cluster.refresh;
+        trail.refusal = Some(no_connection_in_time());
         let looked = refresh.wait(refresh.ask(), self.until).await;
         match (self.cluster.state.owner(self.slot), looked) {
             (Some(owner), _) => Ok((owner, Manner::Plain)),
-            (None, Some(Ok(()))) => {
-                let nobody = "no node of the cluster answers for the slot";
-                trail.refusal = Some(unavailable(nobody));
-                Err(unavailable(nobody))
-            }
+            (None, Some(Ok(()))) => Err(unavailable("no node of the cluster answers for the slot")),
             (None, Some(Err(error))) => Err(error),
             (None, None) => Err(no_connection_in_time()),
         }
@@ -234,21 +301,32 @@ impl Journey<'_> {
 }
 
 impl State {
+    /// The member of a part, and a slot for which it should answer.
+    fn at(&self, part: Part) -> Result<(Arc<Member>, u16), StoreError> {
+        let gone = || unavailable("the node has left the cluster");
+        let seat = Seat::try_from(part.index()).map_err(|_| gone())?;
+        let routes = self.routes.read();
+        let member = routes.member(seat).map(Arc::clone).ok_or_else(gone)?;
+        let told = member.territory.lock().slot();
+        let slot = told.or_else(|| routes.slot_at(seat)).ok_or_else(gone)?;
+        Ok((member, slot))
+    }
+
     fn owner(&self, slot: u16) -> Option<Arc<Member>> {
         self.routes.read().owner(slot).map(Arc::clone)
     }
 
     fn moved(&self, slot: u16, place: &Place) -> Result<Arc<Member>, StoreError> {
         let mut routes = self.routes.write();
-        routes.moved(slot, place, Instant::now(), |place| {
-            self.maker.member(place)
+        routes.moved(slot, place, Instant::now(), |place, seat| {
+            self.maker.member(place, seat)
         })
     }
 
     /// The member at a place, which answers for nothing yet if it is not known.
     fn visited(&self, place: &Place) -> Result<Arc<Member>, StoreError> {
         let mut routes = self.routes.write();
-        routes.visit(place, |place| self.maker.member(place))
+        routes.visit(place, |place, seat| self.maker.member(place, seat))
     }
 
     /// Asks several nodes, and takes in the best view.
@@ -308,7 +386,9 @@ impl State {
 
     fn adopt(&self, view: &View) -> Found {
         let mut routes = self.routes.write();
-        if routes.adopt(view, Instant::now(), |place| self.maker.member(place)) {
+        if routes.adopt(view, Instant::now(), |place, seat| {
+            self.maker.member(place, seat)
+        }) {
             Found::News
         } else {
             Found::Nothing

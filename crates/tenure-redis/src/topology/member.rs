@@ -1,9 +1,11 @@
 use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use redis::{Client, Value};
-use tenure_core::{StoreError, StoreErrorKind};
+use tenure_core::{Part, StoreError, StoreErrorKind};
 use tokio::time::Instant;
 
+use super::{routes::Seat, territory::Territory};
 use crate::{
     RedisConfig, RedisConfigError,
     config::Place,
@@ -20,6 +22,10 @@ pub(super) struct Member {
     pub(super) place: Place,
     pub(super) node: Node,
     exclusive: Option<Exclusive>,
+    /// For whom the node reports, if it does.
+    pub(super) tracking: Option<Tracking>,
+    /// Of a node of a cluster that has proven something.
+    pub(super) territory: Mutex<Territory>,
 }
 
 impl Member {
@@ -69,19 +75,36 @@ impl Maker {
 
     /// A server that has to be the primary when it is connected to.
     pub(super) fn primary(&self, place: &Place) -> Result<Member, StoreError> {
-        self.member_for(place, Purpose::Primary)
+        self.member_for(place, Purpose::Primary, self.tracking.clone())
     }
 
-    pub(super) fn member(&self, place: &Place) -> Result<Member, StoreError> {
-        self.member_for(place, Purpose::Sessions)
+    /// A node of a cluster.
+    pub(super) fn member(&self, place: &Place, seat: Seat) -> Result<Member, StoreError> {
+        // Beyond the limit, which no cluster reaches, a node serves, and nothing of it is cached.
+        let part = Part::new(seat.into());
+        let tracking = self.tracking.as_ref().zip(part);
+        let tracking = tracking.map(|(tracking, part)| tracking.of_part(part));
+        self.member_for(place, Purpose::Sessions, tracking)
     }
 
-    fn member_for(&self, place: &Place, purpose: Purpose) -> Result<Member, StoreError> {
+    fn member_for(
+        &self,
+        place: &Place,
+        purpose: Purpose,
+        tracking: Option<Tracking>,
+    ) -> Result<Member, StoreError> {
         let client = self.config.client_at(place).map_err(refused)?;
+        let exclusive = self.exclusive(&client).map_err(refused)?;
+        let node = self.node(client, purpose);
         Ok(Member {
             place: place.clone(),
-            exclusive: self.exclusive(&client).map_err(refused)?,
-            node: self.node(client, purpose),
+            exclusive,
+            node: match &tracking {
+                Some(tracking) => node.tracked(tracking.clone()),
+                None => node,
+            },
+            tracking,
+            territory: Mutex::default(),
         })
     }
 
@@ -93,11 +116,7 @@ impl Maker {
     }
 
     pub(super) fn node(&self, client: Client, purpose: Purpose) -> Node {
-        let node = Node::new(client, self.limits, Arc::clone(&self.home), purpose);
-        match &self.tracking {
-            Some(tracking) => node.tracked(tracking.clone()),
-            None => node,
-        }
+        Node::new(client, self.limits, Arc::clone(&self.home), purpose)
     }
 
     pub(super) fn exclusive(&self, client: &Client) -> Result<Option<Exclusive>, RedisConfigError> {

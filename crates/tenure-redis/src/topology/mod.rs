@@ -8,13 +8,14 @@ mod routes;
 mod sentinel;
 mod slots;
 mod standalone;
+mod territory;
 mod trail;
 mod view;
 
 use std::{fmt, sync::Arc};
 
 use redis::Value;
-use tenure_core::StoreError;
+use tenure_core::{Absence, Part, Standing, StoreError};
 
 pub(crate) use self::member::{Maker, Way};
 use self::{cluster::Cluster, sentinel::Sentinel, standalone::Standalone};
@@ -23,7 +24,7 @@ use crate::{RedisConfig, RedisConfigError, config::Servers, script::Request, tra
 /// The servers that keep the sessions. Whoever asks names a key, and not a server.
 pub(crate) enum Topology {
     /// One server, so nothing to decide.
-    Standalone(Standalone),
+    Standalone(Box<Standalone>),
     /// One at a time, which others choose.
     Sentinel(Sentinel),
     /// Many, each of which answers for some slots.
@@ -34,7 +35,7 @@ impl Topology {
     pub(crate) fn new(config: &RedisConfig, maker: Maker) -> Result<Self, RedisConfigError> {
         config.check()?;
         Ok(match config.servers() {
-            Servers::One => Self::Standalone(Standalone::new(config, &maker)?),
+            Servers::One => Self::Standalone(Box::new(Standalone::new(config, &maker)?)),
             Servers::Cluster(seeds) => Self::Cluster(Cluster::new(maker, seeds.clone())),
             Servers::Sentinels(it) => Self::Sentinel(Sentinel::new(maker, it.clone())?),
         })
@@ -78,26 +79,55 @@ impl Topology {
         }
     }
 
-    /// The same servers on other connections, on which they tell of changes. `None` where they could not be
-    /// believed.
+    /// The same servers on other connections, on which they tell of changes. `None` if they cannot be
+    /// set up.
     pub(crate) fn tracked(&self, tracking: &Tracking) -> Option<Arc<Self>> {
         match self {
-            Self::Standalone(it) => Some(Arc::new(Self::Standalone(it.tracked(tracking.clone())))),
+            Self::Standalone(it) => {
+                let standalone = Box::new(it.tracked(tracking.clone()));
+                Some(Arc::new(Self::Standalone(standalone)))
+            }
             // What was valid for the store is so for another one.
             Self::Sentinel(it) => {
                 let sentinel = it.tracked(tracking.clone()).ok()?;
                 Some(Arc::new(Self::Sentinel(sentinel)))
             }
-            Self::Cluster(_) => None,
+            Self::Cluster(it) => Some(Arc::new(Self::Cluster(it.tracked(tracking.clone())))),
         }
     }
 
-    /// Shows that whatever has been pushed by now has been received.
-    pub(crate) async fn prove(&self) -> Result<(), StoreError> {
+    /// Shows that whatever a part has pushed by now has been received, and that it speaks for its sessions.
+    pub(crate) async fn prove(&self, part: Part) -> Result<(), StoreError> {
         match self {
             Self::Standalone(standalone) => standalone.node().prove().await,
             Self::Sentinel(sentinel) => sentinel.prove().await,
-            Self::Cluster(_) => Ok(()),
+            Self::Cluster(cluster) => cluster.prove(part).await,
+        }
+    }
+
+    /// See [`Feed::parts`](tenure_core::Feed::parts).
+    pub(crate) fn parts(&self) -> Option<Vec<Part>> {
+        match self {
+            Self::Standalone(_) | Self::Sentinel(_) => None,
+            Self::Cluster(cluster) => Some(cluster.parts()),
+        }
+    }
+
+    /// See [`Feed::standing`](tenure_core::Feed::standing).
+    pub(crate) fn standing(&self, key: impl FnOnce() -> String) -> Standing {
+        match self {
+            Self::Standalone(_) | Self::Sentinel(_) => Standing::ONLY,
+            Self::Cluster(cluster) => cluster.standing(&key()),
+        }
+    }
+
+    /// See [`Feed::absence`](tenure_core::Feed::absence).
+    pub(crate) const fn absence(&self) -> Absence {
+        match self {
+            Self::Standalone(_) | Self::Sentinel(_) => Absence::Watched,
+            // The node that takes a slot over says nothing of what it creates to whoever has read the absence at
+            // the one that had it.
+            Self::Cluster(_) => Absence::Unwatched,
         }
     }
 }

@@ -53,6 +53,36 @@ impl<M> Routes<M> {
         self.member(self.owners[usize::from(slot)])
     }
 
+    /// The seat of whoever answers for a slot.
+    pub(super) fn seat_of(&self, slot: u16) -> Option<Seat> {
+        let seat = self.owners[usize::from(slot)];
+        self.member(seat).map(|_| seat)
+    }
+
+    /// Some slot for which this one answers.
+    pub(super) fn slot_at(&self, seat: Seat) -> Option<u16> {
+        (0..SLOTS).find(|slot| self.owners[usize::from(*slot)] == seat)
+    }
+
+    /// The seats of those who answer for slots.
+    pub(super) fn owning(&self) -> Vec<Seat> {
+        let mut is_owning = vec![false; self.seats.len()];
+        for seat in &self.owners {
+            if let Some(is_owning) = is_owning.get_mut(usize::from(*seat)) {
+                *is_owning = true;
+            }
+        }
+        (0..)
+            .zip(is_owning)
+            .filter_map(|(seat, is)| is.then_some(seat))
+            .collect()
+    }
+
+    /// How often an owner has changed.
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     pub(super) fn member(&self, seat: Seat) -> Option<&Arc<M>> {
         let seated = self.seats.get(usize::from(seat))?.as_ref()?;
         Some(&seated.member)
@@ -89,7 +119,7 @@ impl<M> Routes<M> {
         slot: u16,
         place: &Place,
         now: Instant,
-        make: impl FnOnce(&Place) -> Result<M, E>,
+        make: impl FnOnce(&Place, Seat) -> Result<M, E>,
     ) -> Result<Arc<M>, E> {
         let (seat, member) = self.seat(place, make)?;
         self.told.insert(slot, now);
@@ -105,7 +135,7 @@ impl<M> Routes<M> {
     pub(super) fn visit<E>(
         &mut self,
         place: &Place,
-        make: impl FnOnce(&Place) -> Result<M, E>,
+        make: impl FnOnce(&Place, Seat) -> Result<M, E>,
     ) -> Result<Arc<M>, E> {
         Ok(self.seat(place, make)?.1)
     }
@@ -127,7 +157,7 @@ impl<M> Routes<M> {
         &mut self,
         view: &View,
         now: Instant,
-        make: impl Fn(&Place) -> Result<M, E>,
+        make: impl Fn(&Place, Seat) -> Result<M, E>,
     ) -> bool {
         let before = self.changes;
         self.told.retain(|_, told| now < *told + TOLD_FOR);
@@ -158,7 +188,7 @@ impl<M> Routes<M> {
     fn seat<E>(
         &mut self,
         place: &Place,
-        make: impl FnOnce(&Place) -> Result<M, E>,
+        make: impl FnOnce(&Place, Seat) -> Result<M, E>,
     ) -> Result<(Seat, Arc<M>), E> {
         let is_there = |seated: &Option<Seated<M>>| {
             let seated = seated.as_ref();
@@ -172,7 +202,7 @@ impl<M> Routes<M> {
         if let Some(Some(seated)) = self.seats.get(index) {
             return Ok((seat, Arc::clone(&seated.member)));
         }
-        let member = Arc::new(make(place)?);
+        let member = Arc::new(make(place, seat)?);
         let seated = Some(Seated {
             place: place.clone(),
             member: Arc::clone(&member),
@@ -187,14 +217,9 @@ impl<M> Routes<M> {
 
     /// Lets members go that answer for nothing any more. Their connections close when their last call ends.
     fn dismiss(&mut self) {
-        let mut is_needed = vec![false; self.seats.len()];
-        for seat in &self.owners {
-            if let Some(is_needed) = is_needed.get_mut(usize::from(*seat)) {
-                *is_needed = true;
-            }
-        }
-        for (seated, is_needed) in self.seats.iter_mut().zip(is_needed) {
-            if let Some(seated) = seated.take_if(|_| !is_needed) {
+        let needed = self.owning();
+        for (seat, seated) in (0..).zip(&mut self.seats) {
+            if let Some(seated) = seated.take_if(|_| !needed.contains(&seat)) {
                 self.former.push_front(seated.place);
             }
         }
@@ -242,7 +267,7 @@ mod tests {
     /// A member that knows its port.
     type Known = Routes<u16>;
 
-    fn make(place: &Place) -> Result<u16, ()> {
+    fn make(place: &Place, _: Seat) -> Result<u16, ()> {
         Ok(place.port)
     }
 

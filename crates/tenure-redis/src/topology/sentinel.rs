@@ -116,11 +116,14 @@ impl Sentinel {
     /// Shows that the primary's pushes have arrived, and that it is still the primary: by itself it would not
     /// know.
     pub(super) async fn prove(&self) -> Result<(), StoreError> {
-        let Some(primary) = self.state.primary() else {
-            self.refresh.ask();
-            return Err(unavailable(NO_PRIMARY));
-        };
         let until = Instant::now() + self.state.maker.deadline();
+        if self.state.primary().is_none() {
+            self.refresh.wait(self.refresh.ask(), until).await;
+        }
+        let primary = self
+            .state
+            .primary()
+            .ok_or_else(|| unavailable(NO_PRIMARY))?;
         let (proof, words) = join(primary.node.prove(), self.state.words(until)).await;
         self.state.adopt(&words);
         proof.inspect_err(|_| {
@@ -178,12 +181,14 @@ impl Sentinel {
     ) -> Result<Arc<Member>, StoreError> {
         let ticket = self.refresh.ask();
         let Some((asked, fault)) = failed else {
+            trail.refusal = Some(no_connection_in_time());
             let looked = self.refresh.wait(ticket, until).await;
             looked.unwrap_or_else(|| Err(no_connection_in_time()))?;
             return self.state.primary().ok_or_else(|| unavailable(NO_PRIMARY));
         };
         match fault {
             Fault::Unreached(error) => {
+                trail.refusal = Some(error.clone());
                 self.refresh.wait_if_soon(ticket, until).await;
                 let other = self.state.primary();
                 return other.filter(|it| !Arc::ptr_eq(it, &asked)).ok_or(error);

@@ -59,13 +59,7 @@ impl View {
             return Err(unexpected_reply());
         };
         let slots = slots.extract_error().map_err(Failure::from)?;
-        let mut view = Self {
-            ranges: Vec::new(),
-            ids: Vec::new(),
-            replicas: Vec::new(),
-            health: Health::Unknown,
-            epoch: 0,
-        };
+        let mut view = Self::unread();
         // Who must not ask for it does without: it only decides between views that differ.
         if let Ok(info) = info.extract_error() {
             view.read_info(&text(&info).unwrap_or_default());
@@ -77,6 +71,13 @@ impl View {
         Ok(view)
     }
 
+    /// Reads the reply of a node to `CLUSTER SLOTS` alone.
+    pub(super) fn owners(slots: Value, asked: &Place) -> Result<Vec<Range>, StoreError> {
+        let mut view = Self::unread();
+        view.read_slots(slots, asked).ok_or_else(unexpected_reply)?;
+        Ok(view.ranges)
+    }
+
     /// How many slots somebody answers for.
     pub(super) fn covered(&self) -> usize {
         let slots = |range: &Range| usize::from(range.last - range.first) + 1;
@@ -86,6 +87,16 @@ impl View {
     /// Whether both tell the same owners.
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
         self.ranges == other.ranges
+    }
+
+    const fn unread() -> Self {
+        Self {
+            ranges: Vec::new(),
+            ids: Vec::new(),
+            replicas: Vec::new(),
+            health: Health::Unknown,
+            epoch: 0,
+        }
     }
 
     fn read_info(&mut self, info: &str) {

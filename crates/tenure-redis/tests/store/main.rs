@@ -6,6 +6,7 @@
 )]
 
 mod cluster;
+mod cluster_feed;
 mod commands;
 mod conformance;
 mod connections;

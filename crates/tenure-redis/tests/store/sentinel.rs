@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use tenure_core::{
-    Commit, FeedListener, Freshness, Load, Record, SessionId, SessionStore, StoreErrorKind, Whose,
+    Commit, FeedListener, Freshness, Load, Part, Record, SessionId, SessionStore, StoreErrorKind,
+    Whose,
 };
 use tenure_redis::RedisStore;
 use tenure_testing::{Program, RedisSentinels, records};
@@ -16,7 +17,7 @@ struct Deaf;
 
 impl FeedListener for Deaf {
     fn changed(&self, _: SessionId) {}
-    fn lost(&self) {}
+    fn lost(&self, _: Part) {}
 }
 
 /// Commits until one is stored.
@@ -134,7 +135,7 @@ async fn a_deposed_primary_proves_nothing_and_is_not_asked_any_more() {
     let watched = RedisSentinels::start();
     let store = RedisStore::connect(watched.url()).await.unwrap();
     let fed = store.feed(Arc::new(Deaf)).unwrap();
-    fed.feed.prove().await.unwrap();
+    fed.feed.prove(Part::ONLY).await.unwrap();
     let record = live(&fed.store).await;
     sleep(Duration::from_millis(100)).await;
     watched.nodes()[0].stop();
@@ -147,8 +148,8 @@ async fn a_deposed_primary_proves_nothing_and_is_not_asked_any_more() {
     );
     let old = watched.nodes()[0].command_stats();
     // Old or new, but never proven by the old one's answer.
-    fed.feed.prove().await.unwrap_err();
-    fed.feed.prove().await.unwrap();
+    fed.feed.prove(Part::ONLY).await.unwrap_err();
+    fed.feed.prove(Part::ONLY).await.unwrap();
     let next = committed(&fed.store, &record).await;
     let next = committed(&store, &next).await;
     holds(&fed.store, &next).await;
@@ -163,18 +164,18 @@ async fn one_sentinel_of_three_is_enough_to_serve_and_not_to_prove() {
     let watched = RedisSentinels::start();
     let store = RedisStore::connect(watched.url()).await.unwrap();
     let fed = store.feed(Arc::new(Deaf)).unwrap();
-    fed.feed.prove().await.unwrap();
+    fed.feed.prove(Part::ONLY).await.unwrap();
     watched.sentinels()[0].kill();
-    fed.feed.prove().await.unwrap();
+    fed.feed.prove(Part::ONLY).await.unwrap();
     watched.sentinels()[1].kill();
-    let error = fed.feed.prove().await.unwrap_err();
+    let error = fed.feed.prove(Part::ONLY).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     let record = live(&fed.store).await;
     holds(&fed.store, &record).await;
     let late = RedisStore::connect(watched.url()).await.unwrap();
     holds(&late, &record).await;
     watched.sentinels()[0].restart();
-    fed.feed.prove().await.unwrap();
+    fed.feed.prove(Part::ONLY).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
