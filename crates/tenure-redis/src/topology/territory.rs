@@ -38,12 +38,14 @@ impl Territory {
             return Ok(None);
         }
         let ranges = View::owners(word.clone(), place)?;
-        self.slots = Slots::default();
+        let mut slots = Slots::default();
         for range in ranges.iter().filter(|range| range.owner == *place) {
-            (range.first..=range.last).for_each(|slot| self.slots.insert(slot));
+            (range.first..=range.last).for_each(|slot| slots.insert(slot));
         }
-        self.word = Some(word);
-        Ok(Some(&self.slots))
+        // Mostly, when a word differs, it is about others.
+        let is_news = self.word.replace(word).is_none() || slots != self.slots;
+        self.slots = slots;
+        Ok(is_news.then_some(&self.slots))
     }
 
     /// Some slot of the node.
@@ -164,6 +166,8 @@ mod tests {
         assert_eq!(found, expected);
         assert_eq!(territory.take_in(both, &here).unwrap(), None);
         assert_eq!(territory.slot(), Some(64));
+        let others = word(&[(0, 63, "elsewhere"), (64, 130, "here"), (132, 132, "")]);
+        assert_eq!(territory.take_in(others, &here).unwrap(), None);
         let none = word(&[(0, 16383, "there")]);
         assert_eq!(
             territory.take_in(none, &here).unwrap(),

@@ -188,6 +188,15 @@ impl RedisCluster {
         });
     }
 
+    /// Waits for something.
+    ///
+    /// # Panics
+    ///
+    /// If that takes more than 30 s.
+    pub fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
+        wait_until(what, holds);
+    }
+
     fn running(&self) -> &RedisServer {
         match self.nodes.iter().find(|node| is_running(node)) {
             Some(node) => node,
