@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tenure_core::{
     CookieConfig, Create, Delete, Freshness, KeyRing, Load, MemoryStore, Record, SessionId,
-    SessionManager, SessionManagerBuilder, SessionStore, Whose,
+    SessionIndex, SessionManager, SessionManagerBuilder, SessionStore, Whose,
 };
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
@@ -156,6 +156,7 @@ pub struct ClusterBuilder {
     configure: Configure,
     deadline: Duration,
     max_staleness: Option<Duration>,
+    has_index: bool,
 }
 
 impl ClusterBuilder {
@@ -167,6 +168,7 @@ impl ClusterBuilder {
             configure: Arc::new(|builder| builder),
             deadline: Duration::from_secs(10),
             max_staleness: None,
+            has_index: false,
         }
     }
 
@@ -192,6 +194,12 @@ impl ClusterBuilder {
     /// How stale near caches may be. Default: what they have by default.
     pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
         self.max_staleness = Some(max_staleness);
+        self
+    }
+
+    /// Keeps an index of logins in the store.
+    pub fn login_index(mut self) -> Self {
+        self.has_index = true;
         self
     }
 
@@ -263,7 +271,7 @@ impl ClusterBuilder {
 
     fn manager(
         &self,
-        store: impl SessionStore,
+        store: impl SessionStore + SessionIndex + Clone,
         index: usize,
         clock: &ManualClock,
     ) -> SessionManager {
@@ -271,10 +279,13 @@ impl ClusterBuilder {
         let cookie = CookieConfig::builder()
             .danger_insecure_for_localhost()
             .build();
-        let builder = SessionManager::builder(store, keys)
+        let mut builder = SessionManager::builder(store.clone(), keys)
             .cookie(cookie.expect("a cookie"))
             .deadline(self.deadline)
             .clock(clock.clone());
+        if self.has_index {
+            builder = builder.login_index(store);
+        }
         (self.configure)(builder).build().expect("a manager")
     }
 }
@@ -287,8 +298,10 @@ impl std::fmt::Debug for ClusterBuilder {
     }
 }
 
+/// Session ids, and no keys of an index.
 fn keys(server: &RedisServer) -> usize {
-    let size = server.command(&["DBSIZE"]);
+    let count = "return #redis.call('KEYS', ARGV[1])";
+    let size = server.command(&["EVAL", count, "0", "tenure:*-*-*-*-*"]);
     size.parse().expect("a number of keys")
 }
 

@@ -42,6 +42,11 @@ pub use tenure_testbed::Adapter;
 #[doc = include_str!("../../README.md")]
 mod readme {}
 
+/// The page about logins, its example compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/logins.md")]
+mod logins {}
+
 /// The migration page's examples, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/migration.md")]

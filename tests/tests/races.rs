@@ -1,4 +1,5 @@
-//! Races, forced: each is arranged so that it happens, 20 times, on one node and on two.
+//! Races, forced: each is arranged so that it happens, 20 times, on one node and on two. Of several kinds of
+//! slow requests each gets its share of the 20.
 //!
 //! The slow request is sent first and waits 400 ms between loading and acting; the other one is
 //! completed in between.
@@ -20,9 +21,15 @@ struct Race {
     /// Where the slow request goes, and where the fast one.
     nodes: [SocketAddr; 2],
     browser: Browser,
+    number: usize,
 }
 
 impl Race {
+    /// The kind of slow request whose turn it is.
+    fn turn_of<T: Copy>(&self, kinds: &[T]) -> T {
+        kinds[self.number % kinds.len()]
+    }
+
     /// Sends `slow` (its path has to pause), completes `fast` meanwhile, and returns both answers.
     async fn run(&self, slow: &str, fast: &str) -> (Answer, Answer) {
         let slow_answer = self.browser.peek(self.nodes[0], slow);
@@ -56,7 +63,7 @@ where
     for fast_node in [0, 1] {
         let nodes = [cluster.node(0), cluster.node(fast_node)];
         let mut rounds = JoinSet::new();
-        for _ in 0..ROUNDS {
+        for number in 0..ROUNDS {
             let mut browser = Browser::new();
             browser.get(nodes[0], "/login/ada").await.ok();
             let cluster = Arc::clone(&cluster);
@@ -64,6 +71,7 @@ where
                 cluster,
                 nodes,
                 browser,
+                number,
             }));
         }
         let passed = rounds.join_all().await.len();
@@ -73,23 +81,28 @@ where
 }
 
 async fn s20_a_slow_write_never_outlives_a_logout(combination: Combination) {
-    for slow in [
+    let slow_requests = &[
         "/set/a/1?ms=400",
         "/incr?ms=400",
         "/incr-now?ms=400",
         "/incr-naive?ms=400",
-    ] {
-        twenty_of_twenty(combination, move |race| slow_change_and_logout(race, slow)).await;
-    }
+    ];
+    twenty_of_twenty(combination, |race| {
+        slow_change_and_logout(race, slow_requests)
+    })
+    .await;
 }
 
 async fn a_rotation_that_races_a_logout_hands_out_no_live_session(combination: Combination) {
-    for slow in ["/rotate?ms=400", "/login/eve?ms=400"] {
-        twenty_of_twenty(combination, move |race| slow_change_and_logout(race, slow)).await;
-    }
+    let slow_requests = &["/rotate?ms=400", "/login/eve?ms=400"];
+    twenty_of_twenty(combination, |race| {
+        slow_change_and_logout(race, slow_requests)
+    })
+    .await;
 }
 
-async fn slow_change_and_logout(race: Race, slow: &'static str) {
+async fn slow_change_and_logout(race: Race, slow_requests: &'static [&'static str]) {
+    let slow = race.turn_of(slow_requests);
     let (changed, logged_out) = race.run(slow, "/logout").await;
     assert!(logged_out.session_cookie().unwrap().is_removal());
     assert_eq!((changed.status, &*changed.body), (409, ""), "{slow}");
@@ -160,21 +173,20 @@ async fn a_slow_response_from_before_a_login_does_not_overwrite_its_cookie(
         ("/incr-naive?ms=400", 409),
         ("/rotate?ms=400", 409),
     ];
-    for (slow, status) in slow_requests {
-        twenty_of_twenty(combination, move |mut race| async move {
-            let (written, logged_in) = race.run(slow, "/login/eve").await;
-            assert_eq!(written.status, status, "{slow}");
-            assert_eq!(written.session_cookie(), None, "{slow}");
-            // The browser receives them in this order: the login's cookie has to stay.
-            race.browser.keep(&logged_in);
-            race.browser.keep(&written);
-            assert_eq!(
-                race.peek_everywhere(race.browser.cookie(), "/whoami").await,
-                ["eve", "eve"]
-            );
-        })
-        .await;
-    }
+    twenty_of_twenty(combination, move |mut race| async move {
+        let (slow, status) = race.turn_of(&slow_requests);
+        let (written, logged_in) = race.run(slow, "/login/eve").await;
+        assert_eq!(written.status, status, "{slow}");
+        assert_eq!(written.session_cookie(), None, "{slow}");
+        // The browser receives them in this order: the login's cookie has to stay.
+        race.browser.keep(&logged_in);
+        race.browser.keep(&written);
+        assert_eq!(
+            race.peek_everywhere(race.browser.cookie(), "/whoami").await,
+            ["eve", "eve"]
+        );
+    })
+    .await;
 }
 
 async fn of_two_logins_at_once_each_browser_response_is_logged_in(combination: Combination) {

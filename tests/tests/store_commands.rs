@@ -6,10 +6,10 @@
     reason = "a surprise is a failed test; the figures are for whoever runs it"
 )]
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use tenure_testing::RedisServer;
-use tenure_tests::{Adapter, Backend, Browser, Cluster, Combination, storm};
+use tenure_tests::{Adapter, Backend, Browser, Cluster, ClusterBuilder, Combination, storm};
 
 struct Setup {
     cluster: Cluster,
@@ -19,10 +19,12 @@ struct Setup {
 
 impl Setup {
     async fn start(adapter: Adapter) -> Self {
-        let cluster = Combination::new(adapter, Backend::Redis)
-            .cluster()
-            .start()
-            .await;
+        let cluster = Combination::new(adapter, Backend::Redis).cluster();
+        Self::of(cluster).await
+    }
+
+    async fn of(cluster: ClusterBuilder) -> Self {
+        let cluster = cluster.start().await;
         let node = cluster.node(0);
         let mut browser = Browser::new();
         // Loads the scripts into the server's cache.
@@ -72,6 +74,57 @@ async fn each_kind_of_request_costs_no_more_than_promised(adapter: Adapter) {
     assert_eq!(setup.cost("/login/ada").await, 1, "first login");
     setup.browser.set_cookie(None);
     assert_eq!(setup.cost("/read").await, 0, "read without a cookie");
+}
+
+/// With an index, the manager asks for the gate now and then, whatever the requests: so the cheapest of some requests
+/// of one kind tells what that kind costs.
+async fn with_a_login_index_only_logins_cost_more(adapter: Adapter) {
+    let cluster = Combination::new(adapter, Backend::Redis).cluster();
+    let mut setup = Setup::of(cluster.login_index()).await;
+    for path in ["/login/ada", "/login/ada", "/devices", "/logout", "/incr"] {
+        setup.browser.get(setup.node, path).await.ok();
+    }
+    let user = |number: usize| format!("user-{number}");
+    let mut cheapest = std::collections::BTreeMap::new();
+    for number in 0..4 {
+        let login = format!("/login/{}", user(number));
+        let end_all = format!("/end-all/{}", user(number));
+        let kinds = [
+            ("read", "/read", 1),
+            ("modifying", "/incr", 2),
+            // load, reserve, commit, confirm
+            ("login", &*login, 4),
+            // load, list, load
+            ("list of one", "/devices", 3),
+            // load, end, reserve, commit, confirm, besides a commit of nothing
+            ("end of no others", "/end-others", 5),
+            // end, delete, settle
+            ("end of all, which is one", &*end_all, 3),
+        ];
+        for (kind, path, promised) in kinds {
+            let cost = setup.cost(path).await;
+            let least = cheapest.entry(kind).or_insert((cost, promised));
+            least.0 = least.0.min(cost);
+        }
+        setup.browser.get(setup.node, "/incr").await.ok();
+        setup.browser.get(setup.node, &login).await.ok();
+        // load, delete, and behind the response settle
+        setup.redis().reset_command_stats();
+        setup.browser.get(setup.node, "/logout").await.ok();
+        let mut cost = setup.redis().sent_commands();
+        let begun = std::time::Instant::now();
+        while cost < 3 && begun.elapsed() < Duration::from_secs(5) {
+            tokio::task::yield_now().await;
+            cost = setup.redis().sent_commands();
+        }
+        let least = cheapest.entry("logout").or_insert((cost, 3));
+        least.0 = least.0.min(cost);
+        setup.browser.get(setup.node, "/incr").await.ok();
+    }
+    for (kind, (cost, promised)) in cheapest {
+        println!("{adapter:?}, with an index: {kind}: {cost} command(s)");
+        assert_eq!(cost, promised, "{kind}");
+    }
 }
 
 async fn ten_thousand_worthless_cookies_cost_nothing(adapter: Adapter) {
@@ -152,6 +205,7 @@ macro_rules! on_every_adapter {
 
 on_every_adapter!(
     each_kind_of_request_costs_no_more_than_promised,
+    with_a_login_index_only_logins_cost_more,
     ten_thousand_worthless_cookies_cost_nothing,
     a_burst_on_one_session_costs_fewer_commits_than_requests,
 );

@@ -151,7 +151,7 @@ async fn s37_a_store_that_is_down_is_answered_with_503_at_once(adapter: &str) {
 async fn a_commit_that_timed_out_but_happened_is_neither_lost_nor_applied_twice(adapter: &str) {
     let mut setup = Setup::start(adapter).await;
     let mut expected = setup.count().await;
-    for round in 0..5 {
+    for round in 0..3 {
         let slow = setup.browser.peek(setup.address(), "/incr?ms=300");
         let freeze = async {
             tokio::time::sleep(Duration::from_millis(150)).await;

@@ -40,7 +40,8 @@ impl RedisStoreBuilder {
         }
     }
 
-    /// What the keys begin with: a session is stored at `{prefix}:{id}`. Default `tenure`.
+    /// What the keys begin with: a session is stored at `{prefix}:{id}`, the index of a principal's logins at
+    /// `{prefix}:u:{…}`. Default `tenure`.
     ///
     /// Letters, digits, `-`, `_`, `.`, `:` and `/`, 64 at most. No braces: as a hash tag of Redis
     /// Cluster they would put all sessions into one slot.
@@ -167,8 +168,10 @@ impl RedisStoreBuilder {
             home: Arc::new(Home::here()),
             tracking: None,
         };
+        let topology = Arc::new(Topology::new(&config, maker)?);
         Ok(RedisStore::new(Shared {
-            topology: Arc::new(Topology::new(&config, maker)?),
+            index: Arc::clone(&topology),
+            topology,
             prefix: self.prefix.into(),
             max_record_bytes: self.max_record_bytes,
             clock: self.clock,

@@ -1,5 +1,5 @@
-//! Deletions that replicas have to confirm. They need a connection of their own: `WAIT` blocks its
-//! connection, and counts only what was written on it.
+//! Writes that replicas have to confirm: deletions, and endings of a principal's logins. They need a connection of
+//! their own: `WAIT` blocks its connection, and counts only what was written on it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -62,15 +62,15 @@ impl Exclusive {
     /// # Cancellation
     ///
     /// Dropping the future closes the connection, which may still be waiting. The key may be deleted.
-    pub(crate) async fn delete(&self, request: &Request) -> Result<Value, StoreError> {
+    pub(crate) async fn write(&self, request: &Request, kind: Kind) -> Result<Value, StoreError> {
         let until = Instant::now() + self.deadline;
         let mut progress = Progress::Nothing;
-        let deletion = self.delete_without_limit(request, until, &mut progress);
-        match (timeout_at(until, deletion).await, progress) {
+        let writing = self.write_without_limit(request, kind, until, &mut progress);
+        match (timeout_at(until, writing).await, progress) {
             (Ok(reply), _) => reply,
             (Err(_), Progress::Nothing) => Err(no_connection_in_time()),
             (Err(_), Progress::Sent) => Err(StoreError::new(StoreErrorKind::TimedOut)),
-            (Err(_), Progress::Deleted) => Err(StoreError::new(StoreErrorKind::NotReplicated)),
+            (Err(_), Progress::Written) => Err(StoreError::new(StoreErrorKind::NotReplicated)),
         }
     }
 
@@ -78,42 +78,44 @@ impl Exclusive {
     pub(crate) async fn attempt(
         &self,
         request: &Request,
+        kind: Kind,
         manner: Manner,
         until: Instant,
     ) -> Result<Value, Fault> {
         let mut progress = Progress::Nothing;
-        let deletion = async {
+        let writing = async {
             let connection = self.borrow().await.map_err(Fault::Unreached)?;
-            let outcome = self.delete_on(connection, request, manner, until, &mut progress);
+            let outcome = self.write_on(connection, request, kind, manner, until, &mut progress);
             Ok(outcome.await?)
         };
-        match (timeout_at(until, deletion).await, progress) {
+        match (timeout_at(until, writing).await, progress) {
             (Ok(outcome), _) => outcome,
             (Err(_), Progress::Nothing) => Err(Fault::Unreached(no_connection_in_time())),
             (Err(_), Progress::Sent) => Err(Fault::TimedOut),
-            (Err(_), Progress::Deleted) => Err(Fault::Failed(Failure::Answered(StoreError::new(
+            (Err(_), Progress::Written) => Err(Fault::Failed(Failure::Answered(StoreError::new(
                 StoreErrorKind::NotReplicated,
             )))),
         }
     }
 
-    async fn delete_without_limit(
+    async fn write_without_limit(
         &self,
         request: &Request,
+        kind: Kind,
         until: Instant,
         progress: &mut Progress,
     ) -> Result<Value, StoreError> {
         let connection = self.borrow().await?;
         match self
-            .delete_on(connection, request, Manner::Plain, until, progress)
+            .write_on(connection, request, kind, Manner::Plain, until, progress)
             .await
         {
             Err(Failure::Broken(error)) => {
-                tracing::debug!(%error, "the connection to Redis broke; deleting again");
+                tracing::debug!(%error, "the connection to Redis broke; writing again");
                 let again = async {
                     let connection = self.borrow().await?;
                     Ok(self
-                        .delete_on(connection, request, Manner::Plain, until, progress)
+                        .write_on(connection, request, kind, Manner::Plain, until, progress)
                         .await?)
                 };
                 again.await.map_err(|error: StoreError| match error.kind() {
@@ -164,10 +166,11 @@ impl Exclusive {
         }
     }
 
-    async fn delete_on(
+    async fn write_on(
         &self,
         mut borrowed: Borrowed,
         request: &Request,
+        kind: Kind,
         manner: Manner,
         until: Instant,
         progress: &mut Progress,
@@ -175,17 +178,17 @@ impl Exclusive {
         let connection = &mut borrowed.connection;
         *progress = (*progress).max(Progress::Sent);
         let reply = request.send(connection, manner).await?;
-        let outcome = deletion(&reply).ok_or_else(|| Failure::Answered(unexpected_reply()))?;
-        if outcome == Delete::Superseded {
+        let effect = kind
+            .effect(&reply)
+            .ok_or_else(|| Failure::Answered(unexpected_reply()))?;
+        if effect == Effect::Nothing {
             borrowed.give_back();
             return Ok(reply);
         }
-        *progress = Progress::Deleted;
-        if outcome == Delete::Absent {
-            // An earlier deletion may have removed the key on the primary without being confirmed,
-            // as when the caller tries again after `NotReplicated`. Since Redis 7.2, `WAIT` waits for
-            // the connection's last *write*, and this deletion wrote nothing. So write something: the
-            // transaction leaves the key absent and lets nobody see it in between.
+        *progress = Progress::Written;
+        if effect == Effect::MayBeWritten {
+            // Since Redis 7.2, `WAIT` waits for the connection's last *write*, and there was none. So
+            // write something: the transaction leaves the key absent and lets nobody see it in between.
             let writing = nothing_written(request, manner);
             let replies = connection.send_packed_commands(&writing, 0, writing.len());
             for reply in replies.await.map_err(not_confirmed)? {
@@ -210,6 +213,40 @@ impl Exclusive {
     }
 }
 
+/// What a reply says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The deletion of a session.
+    Deletion,
+    /// What always writes.
+    Writing,
+}
+
+/// What a request has left to be confirmed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Nothing,
+    Written,
+    /// Nothing now, but perhaps before: that its key is not there.
+    MayBeWritten,
+}
+
+impl Kind {
+    /// `None` if the reply is none that is known.
+    fn effect(self, reply: &Value) -> Option<Effect> {
+        match self {
+            Self::Writing => Some(Effect::Written),
+            Self::Deletion => Some(match deletion(reply)? {
+                Delete::Deleted => Effect::Written,
+                // An earlier deletion may have removed the key on the primary without being confirmed,
+                // as when the caller tries again after `NotReplicated`.
+                Delete::Absent => Effect::MayBeWritten,
+                Delete::Superseded => Effect::Nothing,
+            }),
+        }
+    }
+}
+
 /// A transaction that writes a deletion's key and leaves it absent.
 fn nothing_written(request: &Request, manner: Manner) -> Pipeline {
     let key = request.key().unwrap_or_default();
@@ -224,12 +261,12 @@ fn nothing_written(request: &Request, manner: Manner) -> Pipeline {
     pipeline
 }
 
-/// How far a deletion is known to have come.
+/// How far a write is known to have come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Progress {
     Nothing,
     Sent,
-    Deleted,
+    Written,
 }
 
 /// A connection on loan. One that is not given back is closed: on a connection whose call was
@@ -253,7 +290,7 @@ impl Drop for Borrowed {
     }
 }
 
-/// The key is gone; that its loss cannot be confirmed makes the outcome unknown.
+/// It is written; that this cannot be confirmed makes the outcome unknown.
 fn not_confirmed(error: RedisError) -> Failure {
     match Failure::from(error) {
         Failure::Answered(error) => Failure::Answered(StoreError::with_source(
@@ -268,6 +305,6 @@ fn not_confirmed(error: RedisError) -> Failure {
     }
 }
 
-/// Each is in use for a few milliseconds per deletion, so these serve thousands a second; while the
+/// Each is in use for a few milliseconds per write, so these serve thousands a second; while the
 /// replicas are silent, as many per deadline.
 const CONNECTIONS: usize = 32;

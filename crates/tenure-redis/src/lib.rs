@@ -83,6 +83,7 @@
 //! [`TimedOut`]: tenure_core::StoreErrorKind::TimedOut
 //! [`Unavailable`]: tenure_core::StoreErrorKind::Unavailable
 
+mod audit;
 mod builder;
 mod config;
 mod connector;
@@ -90,6 +91,7 @@ mod error;
 mod eviction;
 mod exclusive;
 mod home;
+mod index;
 mod link;
 mod node;
 mod own_writes;
@@ -100,6 +102,7 @@ mod topology;
 mod tracking;
 
 pub use self::{
+    audit::RedisAudit,
     builder::{ConnectError, RedisStoreBuilder},
     config::{RedisConfig, RedisConfigError},
     store::RedisStore,

@@ -12,6 +12,7 @@ use tenure_core::{
 use crate::{
     ConnectError, RedisConfig, RedisConfigError, RedisStoreBuilder,
     error::unexpected_reply,
+    exclusive::Kind,
     script::{self, Request},
     topology::Topology,
     tracking::{RedisFeed, Tracking, session_key},
@@ -49,12 +50,15 @@ use crate::{
 /// [`min_replicas`](RedisStoreBuilder::min_replicas).
 #[derive(Clone)]
 pub struct RedisStore {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) topology: Arc<Topology>,
+    /// For the login index, on connections that track nothing: what is read on one that does would take room in
+    /// the server's table, and bring a push with every change.
+    pub(crate) index: Arc<Topology>,
     pub(crate) prefix: Arc<str>,
     pub(crate) max_record_bytes: usize,
     pub(crate) clock: Arc<dyn Clock>,
@@ -92,6 +96,10 @@ impl RedisStore {
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     pub(crate) async fn connect_now(&self) -> Result<(), StoreError> {
@@ -201,7 +209,11 @@ impl SessionStore for RedisStore {
         let (offset, expected) = whose.stored_field();
         let position = (offset + 1).to_string();
         let request = Request::script(&script::DELETE, &key, &[position.as_bytes(), &expected]);
-        let reply = self.shared.topology.delete(&request).await?;
+        let reply = self
+            .shared
+            .topology
+            .confirmed(&request, Kind::Deletion)
+            .await?;
         deletion(&reply).ok_or_else(unexpected_reply)
     }
 

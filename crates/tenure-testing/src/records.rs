@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 use tenure_core::{
-    Entropy, Lifetimes, Lineage, Login, LoginStamp, OsEntropy, Principal, Record, SecretHash,
-    SessionId, Timestamp, Values,
+    Entropy, Epoch, Lifetimes, Lineage, Login, LoginName, LoginStamp, OsEntropy, Principal, Record,
+    SecretHash, SessionId, Timestamp, Values,
 };
 
 /// A record that was just created: with a new id, a principal, two values and the default lifetimes.
@@ -63,7 +63,9 @@ pub fn logged_in(record: &Record, principal: &str, now: Timestamp) -> Record {
         Err(error) => panic!("{error}"),
     };
     let stamp = LoginStamp::from_u64(random_tag());
-    record.clone().with_login(principal, Login::new(stamp, now))
+    record
+        .clone()
+        .with_login(principal, Login::new(stamp, Epoch::default(), now))
 }
 
 /// What the next commit would store if it changed nothing but the version.
@@ -125,6 +127,30 @@ where
 pub fn random_id() -> SessionId {
     match SessionId::random(&OsEntropy) {
         Ok(id) => id,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A login of which nobody knows.
+///
+/// # Panics
+///
+/// If the operating system's generator fails.
+#[must_use]
+pub fn random_login() -> LoginName {
+    LoginName::new(random_id(), LoginStamp::from_u64(random_tag()))
+}
+
+/// A principal of whom nobody knows.
+///
+/// # Panics
+///
+/// If the operating system's generator fails.
+#[must_use]
+#[expect(clippy::panic, reason = "a name of that length can be stored")]
+pub fn random_principal() -> Principal {
+    match Principal::new(format!("user-{:032x}", u128::from_be_bytes(random()))) {
+        Ok(principal) => principal,
         Err(error) => panic!("{error}"),
     }
 }

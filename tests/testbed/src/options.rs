@@ -2,7 +2,8 @@ use std::{error::Error, ffi::OsString, net::SocketAddr, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use tenure_core::{
-    CookieConfig, KeyRing, Lifetimes, LifetimesError, MemoryStore, SessionManager, SessionStore,
+    CookieConfig, KeyRing, Lifetimes, LifetimesError, MemoryStore, OnLimit, SessionIndex,
+    SessionManager, SessionStore,
 };
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
@@ -31,6 +32,15 @@ struct Options {
     /// How stale the near cache may be, in milliseconds.
     #[arg(long, default_value_t = 2000, requires = "near_cache")]
     max_staleness_ms: u64,
+    /// Keeps an index of who is logged in where, in the store.
+    #[arg(long)]
+    index: bool,
+    /// How many sessions a user may be logged in to. Without it, any number.
+    #[arg(long, requires = "index")]
+    max_sessions: Option<u32>,
+    /// What to do about one more.
+    #[arg(long, value_enum, default_value_t = Limit::EndOldest, requires = "max_sessions")]
+    on_limit: Limit,
     /// Where to listen; port 0 picks a free one.
     #[arg(long)]
     listen: SocketAddr,
@@ -54,6 +64,21 @@ struct Options {
 enum StoreKind {
     Memory,
     Redis,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Limit {
+    EndOldest,
+    Refuse,
+}
+
+impl From<Limit> for OnLimit {
+    fn from(limit: Limit) -> Self {
+        match limit {
+            Limit::EndOldest => Self::EndOldest,
+            Limit::Refuse => Self::Refuse,
+        }
+    }
 }
 
 /// Reads the command line and serves until the process ends. Prints `listening on ADDRESS` once it does.
@@ -98,7 +123,10 @@ impl Options {
         }
     }
 
-    fn app_on(&self, store: impl SessionStore) -> Result<App, Box<dyn Error>> {
+    fn app_on(
+        &self,
+        store: impl SessionStore + SessionIndex + Clone,
+    ) -> Result<App, Box<dyn Error>> {
         if !self.near_cache {
             return Ok(App::new(self.sessions(store)?));
         }
@@ -108,7 +136,10 @@ impl Options {
         Ok(App::new(self.sessions(cache.clone())?).with_near_cache(cache))
     }
 
-    fn sessions(&self, store: impl SessionStore) -> Result<SessionManager, Box<dyn Error>> {
+    fn sessions(
+        &self,
+        store: impl SessionStore + SessionIndex + Clone,
+    ) -> Result<SessionManager, Box<dyn Error>> {
         let keys = match &self.keys {
             Some(keys) => keys.parse()?,
             None => KeyRing::generate()?,
@@ -116,12 +147,17 @@ impl Options {
         let cookie = CookieConfig::builder()
             .danger_insecure_for_localhost()
             .build()?;
-        let sessions = SessionManager::builder(store, keys)
+        let mut sessions = SessionManager::builder(store.clone(), keys)
             .cookie(cookie)
             .deadline(self.deadline())
-            .lifetimes(self.lifetimes()?)
-            .build()?;
-        Ok(sessions)
+            .lifetimes(self.lifetimes()?);
+        if self.index {
+            sessions = sessions.login_index(store);
+        }
+        if let Some(most) = self.max_sessions {
+            sessions = sessions.max_sessions(most, self.on_limit.into());
+        }
+        Ok(sessions.build()?)
     }
 
     fn lifetimes(&self) -> Result<Lifetimes, LifetimesError> {

@@ -1,11 +1,11 @@
-//! Every clause of the storage contract, around servers of its own each.
+//! Every clause of the storage contract and of that of the login index, around servers of its own each.
 
 use tenure_core::{Freshness, SessionId, SessionStore};
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
 use tenure_testing::{
     Fixture, ManualClock, Planted, Program, RedisCluster, RedisSentinels, RedisServer,
-    store_conformance,
+    index_conformance, store_conformance,
 };
 
 struct CacheFixture {
@@ -90,24 +90,49 @@ const MAX_RECORD_BYTES: usize = 64 << 10;
 mod redis {
     use super::*;
     store_conformance!(CacheFixture::single(Program::Redis).await);
+
+    mod index {
+        use super::*;
+        index_conformance!(CacheFixture::single(Program::Redis).await);
+    }
 }
 
 mod valkey {
     use super::*;
     store_conformance!(CacheFixture::single(Program::Valkey).await);
+
+    mod index {
+        use super::*;
+        index_conformance!(CacheFixture::single(Program::Valkey).await);
+    }
 }
 
 mod redis_sentinel {
     use super::*;
     store_conformance!(CacheFixture::watched().await);
+
+    mod index {
+        use super::*;
+        index_conformance!(CacheFixture::watched().await);
+    }
 }
 
 mod redis_cluster {
     use super::*;
     store_conformance!(CacheFixture::cluster(Program::Redis).await);
+
+    mod index {
+        use super::*;
+        index_conformance!(CacheFixture::cluster(Program::Redis).await);
+    }
 }
 
 mod valkey_cluster {
     use super::*;
     store_conformance!(CacheFixture::cluster(Program::Valkey).await);
+
+    mod index {
+        use super::*;
+        index_conformance!(CacheFixture::cluster(Program::Valkey).await);
+    }
 }

@@ -1,7 +1,7 @@
 //! A writer that races the reads of a node: whatever comes to lie in the cache, nothing stale stays
 //! there.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tenure_core::{Clock, Commit, Freshness, Load, Record, SessionId, SessionStore, SystemClock};
 use tenure_near_cache::NearCache;
@@ -12,48 +12,82 @@ use tokio::task::JoinSet;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_stale_stays_behind_a_racing_writer() {
     let server = RedisServer::start();
-    let connect = || async { RedisStore::connect(server.url()).await.unwrap() };
-    let (mut stale, mut dirty) = (0, 0);
-    for _ in 0..RUNS {
-        let (writer, reader) = (connect().await, NearCache::new(connect().await));
-        let mut first = Vec::new();
-        for _ in 0..KEYS {
-            let record = records::fresh(SystemClock.now());
-            assert!(writer.create(record.clone()).await.is_ok());
-            first.push(record);
+    let (mut runs, mut seen) = (0, Seen::default());
+    let racing = async {
+        // On a busy machine a run may show nothing: the writer gets all the time, or the reader none.
+        while runs < RUNS || seen.hits == 0 || seen.dirty == 0 {
+            seen.add(&race(&server).await);
+            runs += 1;
+            assert_eq!(seen.stale, 0);
         }
-        let first = Arc::new(first);
-        let mut writing = JoinSet::new();
-        for part in 0..WRITERS {
-            writing.spawn(write(writer.clone(), Arc::clone(&first), part));
-        }
-        let reading = tokio::spawn(read_all_the_time(reader.clone(), Arc::clone(&first)));
-        let last: Vec<_> = writing.join_all().await.into_iter().flatten().collect();
-        reading.abort();
-        let _ = reading.await;
-        // One round trip, behind which all reports of changes have arrived.
-        let nobody = SessionId::from_bytes([0; 16]);
-        assert_eq!(
-            reader.load(nobody, Freshness::Latest).await.unwrap(),
-            Load::Absent
-        );
-        let cached = reader.metrics();
-        dirty += cached.dirty_fills;
-        for record in &last {
-            let base = &first[index(&first, record)];
-            let found = reader
-                .load(base.id(), Freshness::AtLeast(base.version()))
-                .await;
-            stale += usize::from(found.unwrap() != Load::Found(record.clone()));
-        }
-        let hits = reader.metrics().hits - cached.hits;
-        assert!(hits > 0, "all was asked for, so nothing was tested");
-    }
-    println!(
-        "{RUNS} runs, {KEYS} keys each: {stale} stale; {dirty} answers were dirty and not kept"
+    };
+    // What counts is what was seen until then, be it less than is wished for.
+    let _ = tokio::time::timeout(PATIENCE, racing).await;
+    println!("{runs} runs, {KEYS} keys each: {seen:?}");
+    assert!(seen.hits > 0, "all was asked for, so nothing was tested");
+    assert!(
+        seen.dirty > 0,
+        "no answer was overtaken, so nothing was tested"
     );
-    assert_eq!(stale, 0);
-    assert!(dirty > 0, "no answer was overtaken, so nothing was tested");
+}
+
+/// What a run has shown.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Last states that were answered by the cache,
+    hits: u64,
+    /// and those that were not the last.
+    stale: u64,
+    /// Answers that were overtaken by a change, and not kept.
+    dirty: u64,
+}
+
+impl Seen {
+    fn add(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.stale += other.stale;
+        self.dirty += other.dirty;
+    }
+}
+
+async fn race(server: &RedisServer) -> Seen {
+    let connect = || async { RedisStore::connect(server.url()).await.unwrap() };
+    let (writer, reader) = (connect().await, NearCache::new(connect().await));
+    let mut first = Vec::new();
+    for _ in 0..KEYS {
+        let record = records::fresh(SystemClock.now());
+        assert!(writer.create(record.clone()).await.is_ok());
+        first.push(record);
+    }
+    let first = Arc::new(first);
+    let mut writing = JoinSet::new();
+    for part in 0..WRITERS {
+        writing.spawn(write(writer.clone(), Arc::clone(&first), part));
+    }
+    let reading = tokio::spawn(read_all_the_time(reader.clone(), Arc::clone(&first)));
+    let last: Vec<_> = writing.join_all().await.into_iter().flatten().collect();
+    reading.abort();
+    let _ = reading.await;
+    // One round trip, behind which all reports of changes have arrived.
+    let nobody = SessionId::from_bytes([0; 16]);
+    assert_eq!(
+        reader.load(nobody, Freshness::Latest).await.unwrap(),
+        Load::Absent
+    );
+    let cached = reader.metrics();
+    let mut stale = 0;
+    for record in &last {
+        let base = &first[index(&first, record)];
+        let found = reader
+            .load(base.id(), Freshness::AtLeast(base.version()))
+            .await;
+        stale += u64::from(found.unwrap() != Load::Found(record.clone()));
+    }
+    Seen {
+        hits: reader.metrics().hits - cached.hits,
+        stale,
+        dirty: cached.dirty_fills,
+    }
 }
 
 /// Changes its part of the sessions over and over, and returns their last states.
@@ -86,7 +120,11 @@ fn index(first: &[Record], record: &Record) -> usize {
     first.iter().position(|it| it.id() == record.id()).unwrap()
 }
 
-const RUNS: usize = 20;
+/// As many as are wished for: each has some thousand changes that a read may overtake.
+const RUNS: usize = 8;
 const KEYS: usize = 400;
 const WRITERS: usize = 8;
 const ROUNDS: usize = 10;
+
+/// Eight runs take ten seconds on two idle cores.
+const PATIENCE: Duration = Duration::from_secs(100);

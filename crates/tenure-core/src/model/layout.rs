@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{
-    Lineage, Login, LoginStamp, Principal, Record, Retention, SecretHash, SessionId, Values,
+    Epoch, Lineage, Login, LoginStamp, Principal, Record, Retention, SecretHash, SessionId, Values,
     record::Parts,
 };
 use crate::Timestamp;
@@ -38,8 +38,8 @@ impl Record {
             out.put_u64(time.as_millis());
         }
         out.put_u64(login.stamp.as_u64());
-        out.put_u64(login.epoch);
-        out.put_u64(parts.gate);
+        out.put_u64(login.epoch.as_u64());
+        out.put_u64(parts.gate.as_u64());
         out.put_slice(self.secret_hash().as_bytes());
         let principal = self.principal().map_or("", Principal::as_str);
         // `Principal` admits at most 255 bytes.
@@ -96,10 +96,10 @@ impl Record {
         let (created_at, rotated_at, login_at) = (timestamp(), timestamp(), timestamp());
         let login = Login {
             stamp: LoginStamp::from_u64(stored.get_u64()),
-            epoch: stored.get_u64(),
+            epoch: Epoch::from_u64(stored.get_u64()),
             at: login_at,
         };
-        let gate = stored.get_u64();
+        let gate = Epoch::from_u64(stored.get_u64());
         let secret_hash = SecretHash::from_bytes(take(&mut stored));
         let principal_bytes = usize::from(stored.get_u8());
         if stored.len() < principal_bytes {
@@ -170,6 +170,56 @@ pub enum DecodeError {
     /// The values are out of order, or one is there twice.
     #[error("the record's values are out of order")]
     KeyOrder,
+}
+
+impl Record {
+    /// The extension of that kind, if there is one.
+    pub(super) fn extension(&self, kind: u16) -> Option<&[u8]> {
+        let mut extensions = Extensions(&self.parts().extensions);
+        let found = extensions.find(|(found, _)| *found == kind);
+        found.map(|(_, bytes)| bytes)
+    }
+
+    /// The same record, with another extension of that kind or without one. One that has no room is left out.
+    #[must_use]
+    pub(super) fn with_extension(mut self, kind: u16, bytes: Option<Vec<u8>>) -> Self {
+        if self.extension(kind) == bytes.as_deref() {
+            return self;
+        }
+        let all = Extensions(&self.parts().extensions).filter(|(found, _)| *found != kind);
+        let mut all: Vec<_> = all
+            .chain(bytes.as_deref().map(|bytes| (kind, bytes)))
+            .collect();
+        all.sort_unstable();
+        let mut block = BytesMut::new();
+        for (kind, bytes) in all {
+            let needed = 2 * size_of::<u16>() + bytes.len();
+            if let Ok(length) = u16::try_from(bytes.len())
+                && block.len() + needed <= usize::from(u16::MAX)
+            {
+                block.put_u16(kind);
+                block.put_u16(length);
+                block.put_slice(bytes);
+            }
+        }
+        self.parts_mut().extensions = block.freeze();
+        self
+    }
+}
+
+/// The extensions of a block that was checked when it was read.
+struct Extensions<'a>(&'a [u8]);
+
+impl<'a> Iterator for Extensions<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let kind = self.0.try_get_u16().ok()?;
+        let length = self.0.try_get_u16().ok()?;
+        let (bytes, rest) = self.0.split_at_checked(usize::from(length))?;
+        self.0 = rest;
+        Some((kind, bytes))
+    }
 }
 
 /// Takes the block of extensions out: entries of a kind, a length and bytes, in ascending order of their
@@ -310,7 +360,11 @@ mod tests {
     fn a_deletion_finds_its_fields_at_the_same_place_in_every_format() {
         let record = record().with_login(
             Principal::new("ada").unwrap(),
-            Login::new(LoginStamp::from_u64(7), Timestamp::default()),
+            Login::new(
+                LoginStamp::from_u64(7),
+                Epoch::from_u64(8),
+                Timestamp::default(),
+            ),
         );
         let mut stored = record.encode().to_vec();
         stored[0] = 200;

@@ -48,6 +48,14 @@ impl Lifetimes {
         self.absolute
     }
 
+    /// The same, cut off at a limit of a second or more.
+    pub(crate) fn at_most(self, limit: Duration) -> Self {
+        Self {
+            idle: self.idle.min(limit),
+            absolute: self.absolute.min(limit),
+        }
+    }
+
     pub(crate) fn absolute_end(&self, now: Timestamp) -> Timestamp {
         now.after(self.absolute)
     }
@@ -57,7 +65,7 @@ impl Lifetimes {
     }
 
     /// The lease's new end, if renewing it now is worth a store call: when that wins a tenth of the
-    /// idle timeout or more.
+    /// idle timeout or 15 minutes.
     pub(crate) fn renewal(&self, record: &Record, now: Timestamp) -> Option<Timestamp> {
         let renewed = self.lease_end(now, record.absolute_end());
         (renewed.since(record.lease_end()) >= self.renewal_interval()).then_some(renewed)
@@ -65,7 +73,7 @@ impl Lifetimes {
 
     /// How much later than now a lease must be able to end for a renewal to be worth it.
     pub(crate) fn renewal_interval(&self) -> Duration {
-        self.idle / RENEWALS_PER_IDLE_TIMEOUT
+        (self.idle / RENEWALS_PER_IDLE_TIMEOUT).min(LONGEST_RENEWAL_INTERVAL)
     }
 
     /// What users get who ask to be remembered: 14 days idle, 30 days in all, the longest time between
@@ -119,6 +127,10 @@ pub enum LifetimesError {
 
 const RENEWALS_PER_IDLE_TIMEOUT: u32 = 10;
 
+/// So that "last seen" means something for users who are remembered for weeks, and so that what an index has
+/// lost is found soon: four renewals an hour of use.
+const LONGEST_RENEWAL_INTERVAL: Duration = Duration::from_secs(15 * 60);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,5 +181,21 @@ mod tests {
         assert!(Lifetimes::new(seconds(2), seconds(1)).is_err());
         assert!(Lifetimes::new(seconds(2), Lifetimes::MAX).is_ok());
         assert!(Lifetimes::new(seconds(2), Lifetimes::MAX + seconds(1)).is_err());
+    }
+
+    #[test]
+    fn the_limits_themselves_are_allowed() {
+        let second = Duration::from_secs(1);
+        assert!(Lifetimes::new(second, second).is_ok());
+        assert!(Lifetimes::new(second, Lifetimes::MAX).is_ok());
+    }
+
+    #[test]
+    fn the_spans_are_those_of_the_documentation() {
+        let spans =
+            |lifetimes: Lifetimes| (lifetimes.idle().as_secs(), lifetimes.absolute().as_secs());
+        assert_eq!(spans(Lifetimes::default()), (1_800, 86_400));
+        assert_eq!(spans(Lifetimes::REMEMBERED), (14 * 86_400, 30 * 86_400));
+        assert_eq!(Lifetimes::MAX.as_secs(), 400 * 86_400);
     }
 }

@@ -3,14 +3,20 @@
 mod erased;
 mod error;
 mod feed;
+mod index;
 mod memory;
 
 use std::{fmt, future::Future, sync::Arc};
 
-pub(crate) use self::erased::ErasedStore;
+pub(crate) use self::erased::{ErasedIndex, ErasedStore};
 pub use self::{
     error::{StoreError, StoreErrorKind},
     feed::{Absence, Fed, Feed, FeedListener, Part, Standing},
+    index::{
+        CONDEMNED_PER_CALL, Confirm, Confirmation, Ended, Ending, LoginCursor, LoginEntry,
+        LoginLimit, LoginPage, LoginRoll, LoginSeen, LoginState, RESERVED_FOR, Reservation,
+        Reserve, SessionIndex, Touch, UserCursor, UserPage, UserStanding,
+    },
     memory::{MemoryStore, MemoryStoreBuilder},
 };
 use crate::{Expiry, Record, SessionId, Timestamp, Version, Whose};

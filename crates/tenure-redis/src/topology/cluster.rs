@@ -99,6 +99,30 @@ impl Cluster {
         outcome
     }
 
+    /// How many nodes answer for slots.
+    pub(super) fn shares(&self) -> usize {
+        self.state.owners().len().max(1)
+    }
+
+    /// Asks one of them, by the order of their addresses.
+    pub(super) async fn call_at(
+        &self,
+        share: usize,
+        request: &Request,
+    ) -> Result<Value, StoreError> {
+        let until = Instant::now() + self.state.maker.deadline();
+        if self.state.owners().is_empty() {
+            self.refresh.wait(self.refresh.ask(), until).await;
+        }
+        let Some(member) = self.state.owners().into_iter().nth(share) else {
+            return Err(unavailable("the cluster has fewer nodes by now"));
+        };
+        let reply = member.node.attempt(request, Manner::Plain, until).await;
+        Ok(reply.inspect_err(|_| {
+            self.refresh.ask();
+        })?)
+    }
+
     /// The same cluster on other connections, on which it tells of changes.
     pub(super) fn tracked(&self, tracking: Tracking) -> Self {
         let maker = Maker {
@@ -310,6 +334,16 @@ impl State {
         let told = member.territory.lock().slot();
         let slot = told.or_else(|| routes.slot_at(seat)).ok_or_else(gone)?;
         Ok((member, slot))
+    }
+
+    /// Those who answer for slots, by their addresses.
+    fn owners(&self) -> Vec<Arc<Member>> {
+        let routes = self.routes.read();
+        let owning = routes.owning().into_iter();
+        let owners = owning.filter_map(|seat| routes.member(seat).map(Arc::clone));
+        let mut owners: Vec<_> = owners.collect();
+        owners.sort_by_key(|member| (member.place.host.clone(), member.place.port));
+        owners
     }
 
     fn owner(&self, slot: u16) -> Option<Arc<Member>> {

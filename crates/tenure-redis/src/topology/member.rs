@@ -10,7 +10,7 @@ use crate::{
     RedisConfig, RedisConfigError,
     config::Place,
     error::Fault,
-    exclusive::Exclusive,
+    exclusive::{Exclusive, Kind},
     home::Home,
     node::{Node, NodeLimits, Purpose},
     script::{Manner, Request},
@@ -38,11 +38,11 @@ impl Member {
         until: Instant,
     ) -> Result<Value, Fault> {
         match (way, &self.exclusive) {
-            (Way::Confirmed, Some(exclusive)) => {
+            (Way::Confirmed(kind), Some(exclusive)) => {
                 // Boxed, since it may connect, and is rare.
-                Box::pin(exclusive.attempt(request, manner, until)).await
+                Box::pin(exclusive.attempt(request, kind, manner, until)).await
             }
-            (Way::Confirmed, None) | (Way::Shared, _) => {
+            (Way::Confirmed(_), None) | (Way::Shared, _) => {
                 self.node.attempt(request, manner, until).await
             }
         }
@@ -55,7 +55,7 @@ pub(crate) enum Way {
     /// The one that all calls share.
     Shared,
     /// One that nobody else uses until replicas have confirmed, if they have to.
-    Confirmed,
+    Confirmed(Kind),
 }
 
 /// Makes members, all of the same kind.

@@ -19,7 +19,10 @@ use tenure_core::{Absence, Part, Standing, StoreError};
 
 pub(crate) use self::member::{Maker, Way};
 use self::{cluster::Cluster, sentinel::Sentinel, standalone::Standalone};
-use crate::{RedisConfig, RedisConfigError, config::Servers, script::Request, tracking::Tracking};
+use crate::{
+    RedisConfig, RedisConfigError, config::Servers, exclusive::Kind, script::Request,
+    tracking::Tracking,
+};
 
 /// The servers that keep the sessions. Whoever asks names a key, and not a server.
 pub(crate) enum Topology {
@@ -66,16 +69,40 @@ impl Topology {
         }
     }
 
-    /// The same for a deletion that replicas have to confirm, if they have to.
+    /// The same for a write that replicas have to confirm, if they have to.
     ///
     /// # Cancellation
     ///
     /// As for [`call`](Self::call).
-    pub(crate) async fn delete(&self, request: &Request) -> Result<Value, StoreError> {
+    pub(crate) async fn confirmed(
+        &self,
+        request: &Request,
+        kind: Kind,
+    ) -> Result<Value, StoreError> {
         match self {
-            Self::Standalone(standalone) => standalone.delete(request).await,
-            Self::Sentinel(sentinel) => sentinel.call(request, Way::Confirmed).await,
-            Self::Cluster(cluster) => cluster.call(request, Way::Confirmed).await,
+            Self::Standalone(standalone) => standalone.confirmed(request, kind).await,
+            Self::Sentinel(sentinel) => sentinel.call(request, Way::Confirmed(kind)).await,
+            Self::Cluster(cluster) => cluster.call(request, Way::Confirmed(kind)).await,
+        }
+    }
+
+    /// On how many servers the keys are, as far as is known.
+    pub(crate) fn shares(&self) -> usize {
+        match self {
+            Self::Standalone(_) | Self::Sentinel(_) => 1,
+            Self::Cluster(cluster) => cluster.shares(),
+        }
+    }
+
+    /// Asks one of these servers something that is about no key.
+    pub(crate) async fn call_at(
+        &self,
+        share: usize,
+        request: &Request,
+    ) -> Result<Value, StoreError> {
+        match self {
+            Self::Standalone(_) | Self::Sentinel(_) => self.call(request).await,
+            Self::Cluster(cluster) => cluster.call_at(share, request).await,
         }
     }
 

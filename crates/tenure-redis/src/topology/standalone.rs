@@ -6,7 +6,7 @@ use tenure_core::StoreError;
 use super::Maker;
 use crate::{
     RedisConfig, RedisConfigError,
-    exclusive::Exclusive,
+    exclusive::{Exclusive, Kind},
     node::{Node, Purpose},
     script::Request,
     tracking::Tracking,
@@ -35,10 +35,14 @@ impl Standalone {
         self.node.connect().await
     }
 
-    pub(super) async fn delete(&self, request: &Request) -> Result<Value, StoreError> {
+    pub(super) async fn confirmed(
+        &self,
+        request: &Request,
+        kind: Kind,
+    ) -> Result<Value, StoreError> {
         match &self.exclusive {
             // Boxed, since it may connect, and others than those who asked for it need no room for that.
-            Some(exclusive) => Box::pin(exclusive.delete(request)).await,
+            Some(exclusive) => Box::pin(exclusive.write(request, kind)).await,
             None => self.node.call(request).await,
         }
     }

@@ -1,10 +1,10 @@
-//! Every clause of the storage contract, on each kind of server, each on servers of its own.
+//! Every clause of the storage contract and of that of the login index, on each kind of server, each on servers of its own.
 
 use tenure_core::SessionId;
 use tenure_redis::RedisStore;
 use tenure_testing::{
     Fixture, ManualClock, Planted, Program, RedisCluster, RedisSentinels, RedisServer,
-    store_conformance,
+    index_conformance, store_conformance,
 };
 
 struct RedisFixture {
@@ -88,24 +88,49 @@ const MAX_RECORD_BYTES: usize = 64 << 10;
 mod redis {
     use super::*;
     store_conformance!(RedisFixture::single(Program::Redis).await);
+
+    mod index {
+        use super::*;
+        index_conformance!(RedisFixture::single(Program::Redis).await);
+    }
 }
 
 mod valkey {
     use super::*;
     store_conformance!(RedisFixture::single(Program::Valkey).await);
+
+    mod index {
+        use super::*;
+        index_conformance!(RedisFixture::single(Program::Valkey).await);
+    }
 }
 
 mod redis_sentinel {
     use super::*;
     store_conformance!(RedisFixture::watched().await);
+
+    mod index {
+        use super::*;
+        index_conformance!(RedisFixture::watched().await);
+    }
 }
 
 mod redis_cluster {
     use super::*;
     store_conformance!(RedisFixture::cluster(Program::Redis).await);
+
+    mod index {
+        use super::*;
+        index_conformance!(RedisFixture::cluster(Program::Redis).await);
+    }
 }
 
 mod valkey_cluster {
     use super::*;
     store_conformance!(RedisFixture::cluster(Program::Valkey).await);
+
+    mod index {
+        use super::*;
+        index_conformance!(RedisFixture::cluster(Program::Valkey).await);
+    }
 }

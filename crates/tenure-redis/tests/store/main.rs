@@ -5,12 +5,15 @@
     reason = "what the helpers of tests come upon is the tests' failure, too"
 )]
 
+mod audit;
 mod cluster;
 mod cluster_feed;
 mod commands;
 mod conformance;
 mod connections;
 mod feed;
+mod index;
+mod index_oracle;
 mod memory;
 mod oracle;
 mod own_writes;

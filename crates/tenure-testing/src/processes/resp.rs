@@ -128,7 +128,7 @@ fn garbled() -> io::Error {
 const LINE_END: &[u8] = b"\r\n";
 
 /// Far above what a command on loopback takes; a stopped server is not waited for any longer.
-const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
