@@ -174,9 +174,12 @@ impl Cluster {
         let slots = slots.extract_error().map_err(Failure::from)?;
         // Under the lock, so that no other proof goes ahead that has found nothing new.
         let mut territory = member.territory.lock();
+        let was_known = territory.slot().is_some();
         if let Some(slots) = territory.take_in(slots, &member.place)? {
             tracking.left(|key| !slots.contains(slot_of(key)));
-            self.refresh.ask();
+            if was_known {
+                self.refresh.ask();
+            }
         }
         drop(territory);
         is_owner(owns).inspect_err(|_| {
