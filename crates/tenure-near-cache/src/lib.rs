@@ -67,6 +67,7 @@ mod proofs;
 mod pulse;
 mod shelf;
 mod verdict;
+mod weight;
 
 pub use self::{
     builder::NearCacheBuilder,

@@ -8,10 +8,10 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::sync::Cache;
 use tenure_core::{
-    Absence, Clock, Feed, FeedListener, Freshness, Load, Part, RECORD_HEADER_BYTES, Record,
-    Relation, SessionId, Standing, Timestamp, Version,
+    Absence, Clock, Feed, FeedListener, Freshness, Load, Part, Record, Relation, SessionId,
+    Standing, Timestamp, Version,
 };
 use tokio::time::Instant;
 
@@ -21,6 +21,7 @@ use crate::{
     metrics::Counters,
     proofs::Proofs,
     verdict::{Answer, Entry, Limits, Miss, Present, judge},
+    weight::Weight,
 };
 
 /// The cached answers of one store.
@@ -431,24 +432,6 @@ impl Entry {
         }
     }
 }
-
-/// What an entry takes, in bytes.
-#[derive(Clone, Debug)]
-struct Weight;
-
-impl Weighter<SessionId, Entry> for Weight {
-    fn weight(&self, _: &SessionId, entry: &Entry) -> u64 {
-        let heap = match &entry.answer {
-            Answer::Live(record) => record.encoded_len() - RECORD_HEADER_BYTES,
-            Answer::Absent | Answer::Deleted => 0,
-        };
-        (OVERHEAD_BYTES + heap) as u64
-    }
-}
-
-/// An entry without its values: its record's other parts, and what it needs in the cache's tables and the
-/// allocator's, as measured by `benches/near_cache_memory.rs`.
-const OVERHEAD_BYTES: usize = 384;
 
 /// What the number of entries is estimated by, which the cache sizes its tables for.
 const TYPICAL_BYTES: u64 = 1024;

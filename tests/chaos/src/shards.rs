@@ -34,7 +34,10 @@ impl Shards<'_> {
         let looks = Cell::new(0);
         self.0.wait_until("the replica has taken over", || {
             // Its answer is no promise: an election that is not won in time is not repeated.
-            if looks.replace(looks.get() + 1) % LOOKS_PER_ATTEMPT == 0 {
+            if looks
+                .replace(looks.get() + 1)
+                .is_multiple_of(LOOKS_PER_ATTEMPT)
+            {
                 replica.call(&["CLUSTER", "FAILOVER"]);
             }
             replica.command(&["ROLE"]).starts_with("master")

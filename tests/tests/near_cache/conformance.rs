@@ -1,5 +1,7 @@
 //! Every clause of the storage contract and of that of the login index, around servers of its own each.
 
+use std::time::Duration;
+
 use tenure_core::{Freshness, SessionId, SessionStore};
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
@@ -31,6 +33,8 @@ impl CacheFixture {
         let store = RedisStore::builder(url)
             .clock(clock.clone())
             .max_record_bytes(MAX_RECORD_BYTES)
+            // More than a busy machine needs.
+            .deadline(Duration::from_secs(10))
             .connect()
             .await
             .unwrap();

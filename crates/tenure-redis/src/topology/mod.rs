@@ -2,6 +2,7 @@
 
 mod cluster;
 mod election;
+mod known;
 mod member;
 mod refresh;
 mod routes;

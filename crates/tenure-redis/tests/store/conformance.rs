@@ -1,5 +1,7 @@
 //! Every clause of the storage contract and of that of the login index, on each kind of server, each on servers of its own.
 
+use std::time::Duration;
+
 use tenure_core::SessionId;
 use tenure_redis::RedisStore;
 use tenure_testing::{
@@ -30,6 +32,8 @@ impl RedisFixture {
         let store = RedisStore::builder(url)
             .clock(clock.clone())
             .max_record_bytes(MAX_RECORD_BYTES)
+            // More than a busy machine needs.
+            .deadline(Duration::from_secs(10))
             .connect()
             .await
             .unwrap();

@@ -112,6 +112,12 @@ impl RedisCluster {
     ///
     /// If a server refuses, or it takes more than 30 s.
     pub fn begin_move(&self, slot: u16, to: usize) {
+        // After a failover they hear of it one after the other.
+        wait_until("all know whose slot it is", || {
+            let running = || self.nodes.iter().filter(|node| is_running(node));
+            let owner = running().next().map(|node| self.owner_seen_by(node, slot));
+            running().all(|node| Some(self.owner_seen_by(node, slot)) == owner)
+        });
         let from = self.owner(slot);
         let slot = slot.to_string();
         let importing = ["CLUSTER", "SETSLOT", &*slot, "IMPORTING", self.id(from)];
