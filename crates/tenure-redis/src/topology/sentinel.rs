@@ -6,7 +6,7 @@
 
 use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::future::{join, join_all};
+use futures_util::{StreamExt, future::join, stream::FuturesUnordered};
 use parking_lot::RwLock;
 use redis::Value;
 use tenure_core::StoreError;
@@ -237,7 +237,7 @@ impl State {
     }
 
     async fn look(self: Arc<Self>) -> Result<Found, StoreError> {
-        let until = Instant::now() + self.maker.deadline().min(LOOK_LIMIT);
+        let until = Instant::now() + self.maker.deadline();
         let words = self.words(until).await;
         if words.is_empty() {
             return Err(unavailable("no sentinel tells who is the primary"));
@@ -245,15 +245,24 @@ impl State {
         Ok(self.adopt(&words))
     }
 
-    /// What the sentinels say that answer in time.
+    /// What the sentinels say. Once more than half of them have answered, the others are not waited for much longer.
     async fn words(&self, until: Instant) -> Vec<Word> {
         let questions = Word::questions(&self.sentinels.name);
-        let until = until.min(Instant::now() + LOOK_LIMIT);
+        let soon = until.min(Instant::now() + LOOK_LIMIT);
         let asking = self.watchers.iter().map(|watcher| {
             let asked = watcher.ask(&questions, Manner::Plain, until);
             async { Word::read(asked.await.ok()?) }
         });
-        join_all(asking).await.into_iter().flatten().collect()
+        let mut asking: FuturesUnordered<_> = asking.collect();
+        let mut words = Vec::new();
+        loop {
+            let is_enough = words.len() * 2 > self.watchers.len();
+            let limit = if is_enough { soon } else { until };
+            match timeout_at(limit, asking.next()).await {
+                Ok(Some(word)) => words.extend(word),
+                Ok(None) | Err(_) => return words,
+            }
+        }
     }
 
     /// Asks the elected one from now on. Calls that wait for the old one are left to it.
@@ -301,5 +310,5 @@ const RHYTHM: Rhythm = Rhythm {
 /// A call does not go to a primary that nobody has asked about for so long.
 const TOO_LONG_AGO: Duration = Duration::from_secs(1);
 
-/// A sentinel that has not answered by then does not count.
+/// A sentinel that has not answered by then does not count, if most have.
 const LOOK_LIMIT: Duration = Duration::from_millis(250);
