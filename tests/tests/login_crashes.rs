@@ -1,12 +1,5 @@
 //! What becomes of logins and endings when a node is killed, or Redis comes back empty, between any two of their steps.
 
-#![expect(
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a surprise is a failed test; the figures are for whoever runs it"
-)]
-
 use std::{net::SocketAddr, time::Duration};
 
 use tenure_core::{KeyRing, LoginRefusal, SessionError, SessionManager};

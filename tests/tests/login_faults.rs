@@ -2,7 +2,6 @@
 //! input, and what is told to whom.
 
 #![expect(
-    clippy::panic,
     clippy::unwrap_used,
     reason = "a story that meets a surprise has failed"
 )]
@@ -18,11 +17,14 @@ use tenure_core::{
     SessionEventKind, SessionIndex, SessionManager, SessionManagerBuilder, StoreErrorKind,
 };
 use tenure_testing::{FaultyStore, Moment, SlowStore, Verb};
-use tenure_tests::{Visitor, random_key};
+use tenure_tests::Visitor;
 use tokio::time::{Instant, advance, sleep};
 
 #[derive(Clone, Debug, Default)]
-struct Notes(Arc<Mutex<Vec<(SessionEventKind, Option<String>)>>>);
+struct Notes(Arc<Mutex<Vec<Told>>>);
+
+/// What happened, and to whom.
+type Told = (SessionEventKind, Option<String>);
 
 impl Observer for Notes {
     fn observe(&self, event: &SessionEvent<'_>) {
@@ -32,7 +34,7 @@ impl Observer for Notes {
 }
 
 impl Notes {
-    fn take(&self) -> Vec<(SessionEventKind, Option<String>)> {
+    fn take(&self) -> Vec<Told> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }

@@ -2,8 +2,6 @@
 //! refused because of themselves.
 
 #![expect(
-    clippy::panic,
-    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a story that meets a surprise has failed"
 )]
@@ -11,13 +9,13 @@
 use std::time::Duration;
 
 use tenure_core::{
-    Confirm, Confirmation, KeyRing, Lifetimes, LoginLimit, LoginName, LoginOptions, LoginRefusal,
-    LoginStamp, MemoryStore, OnLimit, Principal, Reservation, Reserve, Session, SessionError,
-    SessionIndex, SessionManager, SessionManagerBuilder, SessionStore, StoreErrorKind, Whose,
+    KeyRing, Lifetimes, LoginOptions, LoginRefusal, LoginStamp, MemoryStore, OnLimit, Principal,
+    Session, SessionError, SessionIndex, SessionManager, SessionManagerBuilder, SessionStore,
+    StoreErrorKind, Whose,
 };
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
-use tenure_testing::{FaultyStore, ManualClock, Moment, RedisServer, SlowStore, Verb, records};
+use tenure_testing::{FaultyStore, ManualClock, Moment, RedisServer, SlowStore, Verb};
 use tenure_tests::{Visitor, random_key};
 use tokio::task::yield_now;
 

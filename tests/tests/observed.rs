@@ -21,7 +21,10 @@ use tenure_tests::Visitor;
 
 /// Writes down what it is told.
 #[derive(Clone, Debug, Default)]
-struct Notes(Arc<Mutex<Vec<(SessionEventKind, Option<String>)>>>);
+struct Notes(Arc<Mutex<Vec<Told>>>);
+
+/// What happened, and to whom.
+type Told = (SessionEventKind, Option<String>);
 
 impl Observer for Notes {
     fn observe(&self, event: &SessionEvent<'_>) {
@@ -31,7 +34,7 @@ impl Observer for Notes {
 }
 
 impl Notes {
-    fn take(&self) -> Vec<(SessionEventKind, Option<String>)> {
+    fn take(&self) -> Vec<Told> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }

@@ -1,7 +1,6 @@
 //! What the page shows and does, without a browser.
 
 #![expect(
-    clippy::panic,
     clippy::unwrap_used,
     reason = "a test that meets a surprise has failed"
 )]

@@ -31,7 +31,7 @@ impl Shards<'_> {
         let (_, replica) = self.pair(shard);
         self.0.wait_until_replicated();
         let replica = &self.0.nodes()[replica];
-        let looks = Cell::new(0);
+        let looks = Cell::new(0_u32);
         self.0.wait_until("the replica has taken over", || {
             // Its answer is no promise: an election that is not won in time is not repeated.
             if looks

@@ -39,8 +39,11 @@ fn holds(plan: &Plan) {
 }
 
 fn is_broken(plan: &Plan, what: &str) {
-    let (broken, _) = explored(plan).broken.expect("to be found");
-    assert!(broken.starts_with(what), "{broken}");
+    let found = explored(plan).broken;
+    let is_it = found
+        .as_ref()
+        .is_some_and(|(broken, _)| broken.starts_with(what));
+    assert!(is_it, "{found:?}");
 }
 
 #[test]
@@ -133,7 +136,7 @@ fn logins_at_a_limit_that_refuses() {
             Process::new(LogIn("ada")),
             Process::new(LogIn("ada")),
         ],
-        ..plan.clone()
+        ..plan
     });
     holds(&Plan {
         name: "limit 1, refuse: two logins beside one, end all",
@@ -160,7 +163,7 @@ fn logins_at_a_limit_that_evicts() {
             Process::new(LogIn("ada")),
             Process::new(LogIn("ada")),
         ],
-        ..plan.clone()
+        ..plan
     });
     holds(&Plan {
         name: "limit 1, evict: two logins beside one, end all",
@@ -170,7 +173,7 @@ fn logins_at_a_limit_that_evicts() {
             Process::new(LogIn("ada")),
             Process::new(EndAll("ada")),
         ],
-        ..plan.clone()
+        ..plan
     });
     holds(&Plan {
         name: "limit 2, evict: two logins beside one, end all; one failure",
@@ -248,7 +251,7 @@ fn without_confirmations_a_login_slips_through() {
         &Plan {
             name: "no confirmation: a list",
             processes: vec![Process::new(LogIn("ada")), Process::new(List("ada"))],
-            ..plan.clone()
+            ..plan
         },
         "cover",
     );

@@ -376,7 +376,7 @@ impl<'a> Account<'a> {
         };
         match self.store.reserve(&self.user, reservation).await.unwrap() {
             Reserve::Admitted { epoch, .. } => epoch,
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         }
     }
 

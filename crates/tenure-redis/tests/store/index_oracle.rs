@@ -133,7 +133,7 @@ impl Run {
 
     async fn reserve(&mut self, user: &Principal, login: LoginName) {
         let limit = LoginLimit {
-            most: 1 + self.below(6) as u32,
+            most: 1 + u32::try_from(self.below(6)).unwrap(),
             evicts: self.below(2) == 0,
         };
         let fence = self.epoch();
@@ -202,7 +202,7 @@ impl Run {
 
     /// Of few sessions and few logins each, so that they meet.
     fn login(&mut self) -> LoginName {
-        let session = SessionId::from_bytes([self.below(4) as u8; 16]);
+        let session = SessionId::from_bytes([u8::try_from(self.below(4)).unwrap(); 16]);
         LoginName::new(session, LoginStamp::from_u64(1 + self.below(4) as u64))
     }
 
