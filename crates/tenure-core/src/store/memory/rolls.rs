@@ -138,7 +138,7 @@ impl Shared {
             0 => weight(user, &LoginRoll::default()) + ENTRY_BYTES,
             before => before + ENTRY_BYTES,
         };
-        self.reserve_for_roll(now, most - before)?;
+        self.reserve_for_roll(&mut shard, now, most - before)?;
         let roll = shard.rolls.entry(user.clone()).or_default();
         let outcome = change(roll, now);
         let (is_blank, due) = (roll.is_blank(), roll.kept_until);
@@ -153,10 +153,17 @@ impl Shared {
         Ok(outcome)
     }
 
-    fn reserve_for_roll(&self, now: Timestamp, bytes: usize) -> Result<(), StoreError> {
+    fn reserve_for_roll(
+        &self,
+        shard: &mut Shard,
+        now: Timestamp,
+        bytes: usize,
+    ) -> Result<(), StoreError> {
         if self.try_reserve(bytes) {
             return Ok(());
         }
+        while self.collect_roll(shard, now) {}
+        self.collect_rolls(now);
         // Whoever holds a shard of sessions never waits for one of rolls.
         for shard in &self.shards {
             self.collect(&mut shard.lock(), now, usize::MAX);
@@ -167,17 +174,25 @@ impl Shared {
         Err(StoreError::new(StoreErrorKind::Full))
     }
 
-    /// Looks at the roll that is due first.
-    fn collect_roll(&self, shard: &mut Shard, now: Timestamp) {
+    /// Drops all rolls that are over, for a store that is full. The caller may hold a shard, so others are only
+    /// tried.
+    pub(super) fn collect_rolls(&self, now: Timestamp) {
+        for mut shard in self.rolls.shards.iter().filter_map(Mutex::try_lock) {
+            while self.collect_roll(&mut shard, now) {}
+        }
+    }
+
+    /// Looks at the roll that is due first, and says whether there was one.
+    fn collect_roll(&self, shard: &mut Shard, now: Timestamp) -> bool {
         let is_due = |due: &Reverse<(Timestamp, Principal)>| due.0.0 <= now;
         if !shard.due.peek().is_some_and(is_due) {
-            return;
+            return false;
         }
         let Some(Reverse((_, user))) = shard.due.pop() else {
-            return;
+            return false;
         };
         let Some(roll) = shard.rolls.get(&user) else {
-            return;
+            return true;
         };
         if roll.is_over(now) {
             self.release(weight(&user, roll));
@@ -186,6 +201,7 @@ impl Shared {
             let next = roll.kept_until.max(now.after(LOOK_AGAIN));
             shard.due.push(Reverse((next, user)));
         }
+        true
     }
 }
 
@@ -396,8 +412,11 @@ mod tests {
         store.settle(&user(0), vec![login(0)]).await.unwrap();
         assert_eq!(store.bytes(), bytes);
         clock.advance(HOUR);
+        let until = clock.now().after(HOUR);
         let outcome = store.reserve(&user(number), asked(number, until)).await;
         assert!(outcome.is_ok(), "what was over has made room: {outcome:?}");
+        let left = store.bytes();
+        assert!(left < bytes / 4, "all of it: {left}");
     }
 
     #[tokio::test]
