@@ -606,7 +606,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(500))]
 
         #[test]
         fn whatever_comes_a_repeated_verb_says_the_same_and_epochs_only_grow(

@@ -306,6 +306,7 @@ impl Shared {
         for mut other in self.shards.iter().filter_map(Mutex::try_lock) {
             self.collect(&mut other, now, usize::MAX);
         }
+        self.collect_rolls(now);
         if self.try_reserve(bytes) {
             return Ok(());
         }
