@@ -456,6 +456,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tenure-core", &[]),
     ("tenure-near-cache", &["tenure-core"]),
     ("tenure-redis", &["tenure-core"]),
+    ("tenure-sqlite", &["tenure-core"]),
     ("tenure-testing", &["tenure-core"]),
     ("tenure-tower", &["tenure-core"]),
     ("xtask", &[]),
@@ -499,6 +500,10 @@ const FOREIGN: &[(&str, &[&str])] = &[
         &["actix", "axum", "http", "hyper", "redis", "tower"],
     ),
     ("tenure-redis", &["actix", "axum", "http", "hyper", "tower"]),
+    (
+        "tenure-sqlite",
+        &["actix", "axum", "http", "hyper", "redis", "tower"],
+    ),
     ("tenure-tower", &["actix", "axum", "redis"]),
 ];
 

@@ -19,6 +19,7 @@ pub struct SqliteStoreBuilder {
     readers: usize,
     max_waiting: usize,
     max_record_bytes: usize,
+    max_file_bytes: Option<u64>,
     sweep_interval: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -32,6 +33,7 @@ impl SqliteStoreBuilder {
             readers: 4,
             max_waiting: 4096,
             max_record_bytes: 1 << 20,
+            max_file_bytes: None,
             sweep_interval: Duration::from_secs(60),
             clock: Arc::new(SystemClock),
         }
@@ -86,6 +88,17 @@ impl SqliteStoreBuilder {
         self
     }
 
+    /// The largest the file may become, in bytes, 64 KiB or more. Default: as large as the disk allows.
+    ///
+    /// At the limit, new sessions and growing ones are refused as
+    /// [`Full`](tenure_core::StoreErrorKind::Full); no live session is ever removed to make room. The log beside
+    /// the file is not counted; it has some 16 MiB, and more only while a transaction does. A file that is larger
+    /// already keeps its size.
+    pub fn max_file_bytes(mut self, max_file_bytes: u64) -> Self {
+        self.max_file_bytes = Some(max_file_bytes);
+        self
+    }
+
     /// How often a store with nothing to do removes the sessions that have ended. Default 1 minute, between a
     /// millisecond and a day.
     ///
@@ -112,7 +125,12 @@ impl SqliteStoreBuilder {
     /// Dropping the future leaves nothing behind but the file.
     pub async fn open(self) -> Result<SqliteStore, OpenError> {
         self.check()?;
-        let file = File::new(&self.path, self.durability, self.deadline)?;
+        let file = File::new(
+            &self.path,
+            self.durability,
+            self.deadline,
+            self.max_file_bytes,
+        )?;
         let (writes, reads) = (
             Arc::new(Queue::new(self.max_waiting)),
             Arc::new(Queue::new(self.max_waiting)),
@@ -183,6 +201,9 @@ impl SqliteStoreBuilder {
         if !(1 << 10..=64 << 20).contains(&max_record_bytes) {
             return Err(OpenError::RecordBytes { max_record_bytes });
         }
+        if let Some(max_file_bytes) = self.max_file_bytes.filter(|bytes| *bytes < 64 << 10) {
+            return Err(OpenError::FileBytes { max_file_bytes });
+        }
         if !INTERVALS.contains(&interval) {
             return Err(OpenError::SweepInterval { interval });
         }
@@ -243,6 +264,8 @@ mod tests {
             let refused = builder().max_record_bytes(bytes).open().await;
             assert!(matches!(refused, Err(OpenError::RecordBytes { .. })));
         }
+        let refused = builder().max_file_bytes(65_535).open().await;
+        assert!(matches!(refused, Err(OpenError::FileBytes { .. })));
         for interval in [Duration::ZERO, Duration::from_secs(100_000)] {
             let refused = builder().sweep_interval(interval).open().await;
             assert!(matches!(refused, Err(OpenError::SweepInterval { .. })));

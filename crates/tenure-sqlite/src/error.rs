@@ -41,6 +41,13 @@ pub enum OpenError {
         /// What was asked for.
         max_record_bytes: usize,
     },
+    /// The largest file is smaller than 64 KiB.
+    #[error("a file of up to {max_file_bytes} bytes is too small; 64 KiB is the least")]
+    #[non_exhaustive]
+    FileBytes {
+        /// What was asked for.
+        max_file_bytes: u64,
+    },
     /// The interval between two sweeps is not between a millisecond and a day.
     #[error("a sweep every {interval:?} is not between a millisecond and a day")]
     #[non_exhaustive]

@@ -21,6 +21,7 @@ pub(crate) struct File {
     durability: Durability,
     /// How long SQLite waits for locks that it holds for moments only.
     patience: Duration,
+    max_bytes: Option<u64>,
 }
 
 /// What a connection is for.
@@ -35,6 +36,7 @@ impl File {
         path: &Path,
         durability: Durability,
         patience: Duration,
+        max_bytes: Option<u64>,
     ) -> Result<Self, OpenError> {
         if path.as_os_str().is_empty() {
             return Err(OpenError::EmptyPath);
@@ -47,6 +49,7 @@ impl File {
             path,
             durability,
             patience,
+            max_bytes,
         })
     }
 
@@ -111,6 +114,16 @@ impl File {
         // writes to the disk. What the log's file has beyond 64 MiB is given back.
         connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        if let Some(max_bytes) = self.max_bytes {
+            let page: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+            // SQLite's own limit is 2^32 - 2 pages.
+            let pages = (max_bytes / u64::from(page)).min(u64::from(u32::MAX - 1));
+            connection.pragma_update(
+                None,
+                "max_page_count",
+                i64::try_from(pages).unwrap_or(i64::MAX),
+            )?;
+        }
         match purpose {
             // Negative: in KiB. The writer's cache outlives its transactions, as long as no other process writes.
             Purpose::Writing => connection.pragma_update(None, "cache_size", -(32 << 10)),
@@ -196,6 +209,6 @@ const APPLICATION: i64 = 0x746e_7572;
 const SCHEMA: i64 = 1;
 
 /// As long as a process that has the file takes to recover a long log after a crash, and some more.
-const OPENING: Duration = Duration::from_secs(10);
+const OPENING: Duration = Duration::from_secs(5);
 
 const PAUSE: Duration = Duration::from_millis(5);

@@ -103,6 +103,8 @@ impl Writing {
                 end => return answer(batch, &end.map_err(fault_of_commit)),
             }
         }
+        // As a rule because there was no room for all of it.
+        report(self.sweep_some());
         // Nothing of it has happened, since one thing made SQLite roll back all. Each by itself gets what it
         // deserves.
         for single in batch {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use tenure_core::{Clock, Create, Freshness, Load, Record, SessionStore};
+use tenure_core::{Clock, Create, Freshness, Load, Record, SessionStore, Timestamp};
 use tenure_sqlite::{SqliteStore, SqliteStoreBuilder};
 use tenure_testing::{ManualClock, records};
 
@@ -47,6 +47,10 @@ impl Place {
         let other = Connection::open(self.path()).unwrap();
         other.busy_timeout(Duration::from_secs(20)).unwrap();
         other
+    }
+
+    pub(crate) fn clock_after(&self, span: Duration) -> Timestamp {
+        self.clock.now().after(span)
     }
 
     pub(crate) fn fresh(&self) -> Record {
