@@ -373,7 +373,7 @@ async fn a_renewal_that_was_on_its_way_at_a_login_does_not_outlast_its_idle_time
 #[test]
 fn any_bytes_are_refused_or_kept() {
     use tenure_core::{
-        Lineage, Login, LoginStamp, Principal, Record, SecretHash, SessionId, Timestamp,
+        Epoch, Lineage, Login, LoginStamp, Principal, Record, SecretHash, SessionId, Timestamp,
     };
     let now = Timestamp::from_millis(1_700_000_000_000);
     let record = Record::new(
@@ -385,7 +385,7 @@ fn any_bytes_are_refused_or_kept() {
     )
     .with_login(
         Principal::new("ada").unwrap(),
-        Login::new(LoginStamp::from_u64(4), now),
+        Login::new(LoginStamp::from_u64(4), Epoch::default(), now),
     );
     let mut good = record.encode().to_vec();
     for (key, value) in [("a", 3), ("bb", 70)] {

@@ -50,13 +50,17 @@ pub use self::{
         outcome_status, report_misuse,
     },
     model::{
-        AnyKey, DecodeError, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes, LifetimesError,
-        Lineage, Login, LoginStamp, Principal, RECORD_HEADER_BYTES, Record, Relation, Retention,
-        SecretHash, SessionId, SessionKey, SessionSecret, Values, Version, Whose,
+        AnyKey, DecodeError, Epoch, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes,
+        LifetimesError, Lineage, Login, LoginName, LoginStamp, Principal, RECORD_HEADER_BYTES,
+        Record, Relation, Retention, SecretHash, SessionId, SessionKey, SessionSecret, Values,
+        Version, Whose,
     },
     session::{Session, SessionData, SessionHandle, Stored},
     store::{
-        Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, MemoryStore,
-        MemoryStoreBuilder, Renewal, SessionStore, StoreError, StoreErrorKind, VersionUse,
+        CONDEMNED_PER_CALL, Commit, Confirm, Confirmation, Create, Delete, Ended, Ending, Fed,
+        Feed, FeedListener, Freshness, Load, LoginCursor, LoginEntry, LoginLimit, LoginPage,
+        LoginRoll, LoginSeen, LoginState, MemoryStore, MemoryStoreBuilder, RESERVED_FOR, Renewal,
+        Reservation, Reserve, SessionIndex, SessionStore, StoreError, StoreErrorKind, Touch,
+        UserCursor, UserPage, UserStanding, VersionUse,
     },
 };

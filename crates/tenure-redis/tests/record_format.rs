@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tenure_core::{
-    Lifetimes, Lineage, Login, LoginStamp, Principal, RECORD_HEADER_BYTES, Record, Retention,
-    SecretHash, SessionId, Timestamp, Version,
+    Epoch, Lifetimes, Lineage, Login, LoginStamp, Principal, RECORD_HEADER_BYTES, Record,
+    Retention, SecretHash, SessionId, Timestamp, Version,
 };
 use tenure_testing::records::values;
 
@@ -122,7 +122,7 @@ fn full() -> Record {
         .with_secret(SecretHash::from_bytes([0x5e; 32]), login)
         .with_login(
             Principal::new("ada").unwrap(),
-            Login::new(LoginStamp::from_u64(0x5a), login),
+            Login::new(LoginStamp::from_u64(0x5a), Epoch::default(), login),
         )
         .with_seen_at(Timestamp::from_millis(1_700_001_800_000))
         .with_retention(Retention::Remembered)

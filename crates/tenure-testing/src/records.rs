@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 use tenure_core::{
-    Entropy, Lifetimes, Lineage, Login, LoginStamp, OsEntropy, Principal, Record, SecretHash,
-    SessionId, Timestamp, Values,
+    Entropy, Epoch, Lifetimes, Lineage, Login, LoginStamp, OsEntropy, Principal, Record,
+    SecretHash, SessionId, Timestamp, Values,
 };
 
 /// A record that was just created: with a new id, a principal, two values and the default lifetimes.
@@ -63,7 +63,9 @@ pub fn logged_in(record: &Record, principal: &str, now: Timestamp) -> Record {
         Err(error) => panic!("{error}"),
     };
     let stamp = LoginStamp::from_u64(random_tag());
-    record.clone().with_login(principal, Login::new(stamp, now))
+    record
+        .clone()
+        .with_login(principal, Login::new(stamp, Epoch::default(), now))
 }
 
 /// What the next commit would store if it changed nothing but the version.

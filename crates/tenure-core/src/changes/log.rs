@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Merges, SessionError, guarded};
 use crate::{
-    LoginStamp, Principal, Retention, Values,
+    Epoch, LoginStamp, Principal, Retention, Values,
     model::{Edits, Name},
 };
 
@@ -28,6 +28,8 @@ pub(crate) struct NewLogin {
     pub(crate) principal: Principal,
     pub(crate) retention: Retention,
     pub(crate) stamp: LoginStamp,
+    /// That of the principal in which it takes place; known when the index has admitted it.
+    pub(crate) epoch: Epoch,
 }
 
 #[derive(Clone)]

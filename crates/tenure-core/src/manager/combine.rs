@@ -150,7 +150,10 @@ impl Terms {
 
     fn log_in(&self, record: Record, login: &NewLogin, now: Timestamp) -> Record {
         let record = record
-            .with_login(login.principal.clone(), Login::new(login.stamp, now))
+            .with_login(
+                login.principal.clone(),
+                Login::new(login.stamp, login.epoch, now),
+            )
             .with_retention(login.retention);
         let lifetimes = self.lifetimes_of(&record);
         record.with_restarted_lifetimes(now, lifetimes)
@@ -173,7 +176,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Lineage, LoginStamp, Principal, SessionId,
+        Epoch, Lineage, LoginStamp, Principal, SessionId,
         changes::{Seen, Update},
         model::{IntoName, Name},
     };
@@ -321,6 +324,7 @@ mod tests {
             principal: Principal::new("ada").unwrap(),
             retention,
             stamp: LoginStamp::from_u64(7),
+            epoch: Epoch::default(),
         });
         changes
     }

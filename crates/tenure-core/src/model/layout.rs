@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{
-    Lineage, Login, LoginStamp, Principal, Record, Retention, SecretHash, SessionId, Values,
+    Epoch, Lineage, Login, LoginStamp, Principal, Record, Retention, SecretHash, SessionId, Values,
     record::Parts,
 };
 use crate::Timestamp;
@@ -38,8 +38,8 @@ impl Record {
             out.put_u64(time.as_millis());
         }
         out.put_u64(login.stamp.as_u64());
-        out.put_u64(login.epoch);
-        out.put_u64(parts.gate);
+        out.put_u64(login.epoch.as_u64());
+        out.put_u64(parts.gate.as_u64());
         out.put_slice(self.secret_hash().as_bytes());
         let principal = self.principal().map_or("", Principal::as_str);
         // `Principal` admits at most 255 bytes.
@@ -96,10 +96,10 @@ impl Record {
         let (created_at, rotated_at, login_at) = (timestamp(), timestamp(), timestamp());
         let login = Login {
             stamp: LoginStamp::from_u64(stored.get_u64()),
-            epoch: stored.get_u64(),
+            epoch: Epoch::from_u64(stored.get_u64()),
             at: login_at,
         };
-        let gate = stored.get_u64();
+        let gate = Epoch::from_u64(stored.get_u64());
         let secret_hash = SecretHash::from_bytes(take(&mut stored));
         let principal_bytes = usize::from(stored.get_u8());
         if stored.len() < principal_bytes {
@@ -310,7 +310,11 @@ mod tests {
     fn a_deletion_finds_its_fields_at_the_same_place_in_every_format() {
         let record = record().with_login(
             Principal::new("ada").unwrap(),
-            Login::new(LoginStamp::from_u64(7), Timestamp::default()),
+            Login::new(
+                LoginStamp::from_u64(7),
+                Epoch::from_u64(8),
+                Timestamp::default(),
+            ),
         );
         let mut stored = record.encode().to_vec();
         stored[0] = 200;

@@ -1,6 +1,8 @@
 use std::fmt;
 
-use super::{RECORD_HEADER_BYTES, Record, SecretHash, layout};
+use serde::{Deserialize, Serialize};
+
+use super::{RECORD_HEADER_BYTES, Record, SecretHash, SessionId, layout};
 use crate::{
     Timestamp,
     entropy::{Entropy, EntropyError, random},
@@ -38,27 +40,119 @@ impl LoginStamp {
     pub const NOBODY: Self = Self(0);
 }
 
+/// Names one login of one session: what a login index lists, and what it ends. An id alone would not do, since
+/// a session keeps it for life, whoever logs in.
+///
+/// `Debug` hides it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LoginName {
+    session: SessionId,
+    stamp: LoginStamp,
+}
+
+impl LoginName {
+    /// The login of that stamp in that session.
+    #[must_use]
+    pub const fn new(session: SessionId, stamp: LoginStamp) -> Self {
+        Self { session, stamp }
+    }
+
+    /// The last login of that record, if somebody has logged in.
+    #[must_use]
+    pub fn of(record: &Record) -> Option<Self> {
+        let stamp = record.login().stamp;
+        (stamp != LoginStamp::NOBODY).then(|| Self::new(record.id(), stamp))
+    }
+
+    /// The session.
+    #[must_use]
+    pub const fn session(self) -> SessionId {
+        self.session
+    }
+
+    /// Which of the session's logins.
+    #[must_use]
+    pub const fn stamp(self) -> LoginStamp {
+        self.stamp
+    }
+
+    /// As stored: the session's id, and the stamp in big-endian order.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let (id, stamp) = bytes.split_at_mut(16);
+        id.copy_from_slice(self.session.as_bytes());
+        stamp.copy_from_slice(&self.stamp.0.to_be_bytes());
+        bytes
+    }
+
+    /// What was stored, if that is a name.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (id, stamp) = bytes.split_first_chunk()?;
+        let stamp = u64::from_be_bytes(stamp.try_into().ok()?);
+        Some(Self::new(SessionId::from_bytes(*id), LoginStamp(stamp)))
+    }
+
+    /// How long a stored name is.
+    pub const BYTES: usize = 24;
+}
+
+impl fmt::Debug for LoginName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LoginName(..)")
+    }
+}
+
+/// A state of a principal's logins, or of all sessions: it moves on whenever all of them are ended, and never
+/// back.
+///
+/// As a *fence* it says "what was before does not count": a password that was verified in one epoch logs nobody in
+/// during the next. An application can keep it, in a session's values or elsewhere.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// The epoch of that number.
+    #[must_use]
+    pub const fn from_u64(epoch: u64) -> Self {
+        Self(epoch)
+    }
+
+    /// The number, as stored.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The next epoch. It is not before the present in milliseconds, so that epochs go on growing where the last
+    /// one was lost: a counter that began at zero again would make revocations void.
+    #[must_use]
+    pub fn next(self, now: Timestamp) -> Self {
+        Self(self.0.saturating_add(1).max(now.as_millis()))
+    }
+}
+
 /// The login of a session, if there was one: what a store keeps of it besides the principal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Login {
     /// Which login.
     pub stamp: LoginStamp,
-    /// The epoch of the principal's logins in which it took place; 0 where nobody counts them.
-    pub epoch: u64,
+    /// The epoch of the principal's logins in which it took place; the first where there is no index of them.
+    pub epoch: Epoch,
     /// When it took place.
     pub at: Timestamp,
 }
 
 impl Login {
-    /// A login of the first epoch.
+    /// A login.
     #[must_use]
-    pub const fn new(stamp: LoginStamp, at: Timestamp) -> Self {
-        Self {
-            stamp,
-            epoch: 0,
-            at,
-        }
+    pub const fn new(stamp: LoginStamp, epoch: Epoch, at: Timestamp) -> Self {
+        Self { stamp, epoch, at }
     }
 }
 

@@ -20,7 +20,7 @@ pub use self::{
     key::{AnyKey, InvalidKey, Key, SessionKey},
     layout::{DecodeError, RECORD_HEADER_BYTES},
     lifetimes::{Lifetimes, LifetimesError},
-    login::{Login, LoginStamp, Whose},
+    login::{Epoch, Login, LoginName, LoginStamp, Whose},
     principal::{InvalidPrincipal, Principal},
     record::{Expiry, Record, Retention},
     secret::{SecretHash, SessionSecret},

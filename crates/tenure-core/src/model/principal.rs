@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 /// Who a session belongs to since its login: the application's own name for the user.
 ///
 /// Between 1 and 255 bytes of text. `Debug` hides it, since user names are personal data.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal(Arc<str>);
 
 impl Principal {

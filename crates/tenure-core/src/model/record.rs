@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Lifetimes, Lineage, Login, Principal, SecretHash, SessionId, Values, Version};
+use super::{Epoch, Lifetimes, Lineage, Login, Principal, SecretHash, SessionId, Values, Version};
 use crate::Timestamp;
 
 /// What a store keeps of a session: one state, complete.
@@ -25,8 +25,8 @@ pub(super) struct Parts {
     pub(super) seen_at: Timestamp,
     pub(super) retention: Retention,
     pub(super) login: Login,
-    /// Of all sessions together; see `docs/record-format.md`.
-    pub(super) gate: u64,
+    /// That of all sessions together in which this one began or its user logged in.
+    pub(super) gate: Epoch,
     pub(super) principal: Option<Principal>,
     /// What later versions of tenure have put there, and this one passes on.
     pub(super) extensions: Bytes,
@@ -55,7 +55,7 @@ impl Record {
             seen_at: now,
             retention: Retention::Ordinary,
             login: Login::default(),
-            gate: 0,
+            gate: Epoch::default(),
             principal: None,
             extensions: Bytes::new(),
             values: Values::default(),
@@ -134,6 +134,13 @@ impl Record {
         self.0.login
     }
 
+    /// The epoch of all sessions in which this one began, or its user logged in: it has ended if the store's
+    /// [gate](crate::SessionIndex::gate) is past it.
+    #[must_use]
+    pub fn gate(&self) -> Epoch {
+        self.0.gate
+    }
+
     /// Which lifetimes the session has.
     #[must_use]
     pub fn retention(&self) -> Retention {
@@ -207,6 +214,13 @@ impl Record {
         let parts = self.parts_mut();
         parts.principal = Some(principal);
         parts.login = login;
+        self
+    }
+
+    /// The same record, begun in that epoch of all sessions.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Epoch) -> Self {
+        self.parts_mut().gate = gate;
         self
     }
 

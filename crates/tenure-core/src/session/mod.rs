@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{data::SessionData, handle::SessionHandle, stored::Stored};
 use crate::{
-    AnyKey, Principal, Retention, SessionError, SessionId, SessionKey, Version,
+    AnyKey, Epoch, Principal, Retention, SessionError, SessionId, SessionKey, Version,
     changes::{NewLogin, Update, decode, decode_optional, encode},
     manager::Visit,
     model::Name,
@@ -253,6 +253,7 @@ impl Session {
             principal: Principal::new(principal)?,
             retention,
             stamp: self.visit.manager().draw_stamp()?,
+            epoch: Epoch::default(),
         };
         self.visit.state.lock().bindable()?.log_in(login);
         Ok(())

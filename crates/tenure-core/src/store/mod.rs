@@ -3,6 +3,7 @@
 mod erased;
 mod error;
 mod feed;
+mod index;
 mod memory;
 
 use std::{fmt, future::Future, sync::Arc};
@@ -11,6 +12,11 @@ pub(crate) use self::erased::ErasedStore;
 pub use self::{
     error::{StoreError, StoreErrorKind},
     feed::{Fed, Feed, FeedListener},
+    index::{
+        CONDEMNED_PER_CALL, Confirm, Confirmation, Ended, Ending, LoginCursor, LoginEntry,
+        LoginLimit, LoginPage, LoginRoll, LoginSeen, LoginState, RESERVED_FOR, Reservation,
+        Reserve, SessionIndex, Touch, UserCursor, UserPage, UserStanding,
+    },
     memory::{MemoryStore, MemoryStoreBuilder},
 };
 use crate::{Expiry, Record, SessionId, Timestamp, Version, Whose};

@@ -1,5 +1,7 @@
 //! Sessions in this process's memory.
 
+mod rolls;
+
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
@@ -12,6 +14,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
+use self::rolls::Rolls;
 use super::{
     Commit, Create, Delete, Freshness, Load, Renewal, SessionStore, StoreError, StoreErrorKind,
     VersionUse,
@@ -23,7 +26,7 @@ use crate::{Clock, Record, SessionId, SystemClock, Timestamp, Version, Whose, mo
 /// Clones share the same sessions. The store is bounded: at [`max_bytes`](MemoryStoreBuilder::max_bytes)
 /// new sessions and growing ones are refused with [`StoreErrorKind::Full`], and no live session is
 /// ever evicted to make room. Expired sessions are collected a few at a time by the calls that write, so
-/// there is no background task.
+/// there is no background task. Entries of the [index](crate::SessionIndex) count towards the limit like sessions.
 #[derive(Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
@@ -194,6 +197,7 @@ impl MemoryStoreBuilder {
         MemoryStore {
             shared: Arc::new(Shared {
                 shards: std::array::from_fn(|_| Mutex::default()),
+                rolls: Rolls::default(),
                 bytes: AtomicUsize::new(0),
                 max_bytes: self.max_bytes,
                 max_record_bytes: self.max_record_bytes,
@@ -215,6 +219,7 @@ impl Default for MemoryStoreBuilder {
 
 struct Shared {
     shards: [Mutex<Shard>; SHARDS],
+    rolls: Rolls,
     bytes: AtomicUsize,
     max_bytes: usize,
     max_record_bytes: usize,
