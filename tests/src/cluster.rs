@@ -8,11 +8,12 @@ use tenure_core::{
 };
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
+use tenure_sqlite::SqliteStore;
 use tenure_testbed::App;
 use tenure_testing::{CallLog, FaultyStore, ManualClock, RedisServer, SlowStore, SpyStore};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::{AnyStore, Backend, Combination, store::Doubles};
+use crate::{AnyStore, Backend, Combination, SqliteFile, store::Doubles};
 
 /// Nodes that share a store, a key ring and a clock.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ struct Member {
 enum Backing {
     Memory(MemoryStore),
     Redis(RedisServer),
+    Sqlite(SqliteFile),
 }
 
 impl Cluster {
@@ -61,6 +63,7 @@ impl Cluster {
                     .parse()
                     .expect("a number of keys")
             }
+            Backing::Sqlite(file) => file.sessions(),
         }
     }
 
@@ -68,7 +71,7 @@ impl Cluster {
     #[must_use]
     pub const fn redis(&self) -> Option<&RedisServer> {
         match &self.backing {
-            Backing::Memory(_) => None,
+            Backing::Memory(_) | Backing::Sqlite(_) => None,
             Backing::Redis(server) => Some(server),
         }
     }
@@ -216,6 +219,7 @@ impl ClusterBuilder {
                     Backing::Memory(MemoryStore::builder().clock(clock.clone()).build())
                 }
                 Backend::Redis | Backend::NearCache => Backing::Redis(RedisServer::start()),
+                Backend::Sqlite => Backing::Sqlite(SqliteFile::new()),
             },
             clock,
             _servers: JoinSet::new(),
@@ -231,6 +235,15 @@ impl ClusterBuilder {
                         .await
                         .expect("a connection");
                     self.on_redis(store, &cluster.clock)
+                }
+                Backing::Sqlite(file) => {
+                    let store = SqliteStore::builder(file.path())
+                        .clock(cluster.clock.clone())
+                        .deadline(self.deadline)
+                        .open()
+                        .await
+                        .expect("a session file");
+                    AnyStore::Sqlite(store)
                 }
             };
             let store = SpyStore::new(FaultyStore::new(SlowStore::new(store)));

@@ -12,6 +12,8 @@ pub enum Backend {
     Redis,
     /// The same, with a `NearCache` in each node.
     NearCache,
+    /// `SqliteStore` on a file of the test's own, which each node opens for itself.
+    Sqlite,
 }
 
 /// One cell of the matrix.
@@ -38,6 +40,9 @@ impl Combination {
 }
 
 /// Makes tests of stories, for every combination; one line per combination.
+///
+/// On SQLite for one adapter only: an adapter knows no store, so the others would show the same once more.
+/// What a story can come upon in a store itself, the store's conformance suite holds it to.
 #[macro_export]
 macro_rules! for_every_combination {
     ($($story:ident),+ $(,)?) => {
@@ -47,6 +52,7 @@ macro_rules! for_every_combination {
         $crate::for_every_combination!(@ axum_on_memory, Axum, Memory, $($story),+);
         $crate::for_every_combination!(@ axum_on_redis, Axum, Redis, $($story),+);
         $crate::for_every_combination!(@ axum_on_near_cache, Axum, NearCache, $($story),+);
+        $crate::for_every_combination!(@ axum_on_sqlite, Axum, Sqlite, $($story),+);
         $crate::for_every_combination!(@ actix_on_memory, Actix, Memory, $($story),+);
         $crate::for_every_combination!(@ actix_on_redis, Actix, Redis, $($story),+);
         $crate::for_every_combination!(@ actix_on_near_cache, Actix, NearCache, $($story),+);

@@ -6,6 +6,7 @@ use tenure_core::{
 };
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
+use tenure_sqlite::SqliteStore;
 use tenure_testing::{FaultyStore, SlowStore, SpyStore};
 
 /// A node's store: watched, and prepared to fail and to wait.
@@ -21,6 +22,8 @@ pub enum AnyStore {
     Redis(RedisStore),
     /// The same, behind a cache.
     NearCache(NearCache<RedisStore>),
+    /// This node's own handle of the file that the nodes share.
+    Sqlite(SqliteStore),
 }
 
 impl SessionStore for AnyStore {
@@ -29,6 +32,7 @@ impl SessionStore for AnyStore {
             Self::Memory(store) => store.load(id, freshness).await,
             Self::Redis(store) => store.load(id, freshness).await,
             Self::NearCache(store) => store.load(id, freshness).await,
+            Self::Sqlite(store) => store.load(id, freshness).await,
         }
     }
 
@@ -37,6 +41,7 @@ impl SessionStore for AnyStore {
             Self::Memory(store) => store.create(record).await,
             Self::Redis(store) => store.create(record).await,
             Self::NearCache(store) => store.create(record).await,
+            Self::Sqlite(store) => store.create(record).await,
         }
     }
 
@@ -45,6 +50,7 @@ impl SessionStore for AnyStore {
             Self::Memory(store) => store.commit(expected, record).await,
             Self::Redis(store) => store.commit(expected, record).await,
             Self::NearCache(store) => store.commit(expected, record).await,
+            Self::Sqlite(store) => store.commit(expected, record).await,
         }
     }
 
@@ -58,6 +64,7 @@ impl SessionStore for AnyStore {
             Self::Memory(store) => store.renew(id, whose, lease_end).await,
             Self::Redis(store) => store.renew(id, whose, lease_end).await,
             Self::NearCache(store) => store.renew(id, whose, lease_end).await,
+            Self::Sqlite(store) => store.renew(id, whose, lease_end).await,
         }
     }
 
@@ -66,6 +73,7 @@ impl SessionStore for AnyStore {
             Self::Memory(store) => store.delete(id, whose).await,
             Self::Redis(store) => store.delete(id, whose).await,
             Self::NearCache(store) => store.delete(id, whose).await,
+            Self::Sqlite(store) => store.delete(id, whose).await,
         }
     }
 
@@ -75,6 +83,7 @@ impl SessionStore for AnyStore {
             Self::Memory(_) => VersionUse::Witness,
             Self::Redis(store) => store.version_use(),
             Self::NearCache(store) => store.version_use(),
+            Self::Sqlite(store) => store.version_use(),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     chance::Chance,
     history::{Incident, Kind, Place},
     round::Cluster,
+    servers::StoreKind,
 };
 
 /// A part of the cluster, whose faults do not overlap.
@@ -18,6 +19,8 @@ pub(crate) enum Lane {
     /// Between one node and its store.
     Network(usize),
     Store,
+    /// What others do to a session file.
+    File,
 }
 
 /// One fault with its extent.
@@ -69,6 +72,14 @@ pub(crate) enum Fault {
     SlowScript {
         rounds: u64,
     },
+    /// Another process has a session file locked.
+    LockFile {
+        lasts: Duration,
+    },
+    /// The log of a session file is moved into it, and begun anew.
+    EmptyLog,
+    /// A session file is written anew without its gaps.
+    Vacuum,
 }
 
 /// Lets things go wrong in one lane until that time. Everything is mended when it returns.
@@ -91,7 +102,7 @@ pub(crate) async fn strike(cluster: Arc<Cluster>, lane: Lane, until: Duration) -
             from,
             until: cluster.scene.elapsed(),
             what: fault.to_string(),
-            place: fault.place(),
+            place: fault.place(cluster.setting.store),
             kind: fault.kind(),
         };
         cluster.scene.history.lock().incidents.push(incident);
@@ -111,13 +122,15 @@ impl Lane {
         let mut lanes = vec![Self::Processes];
         lanes.extend(networks.map(Self::Network));
         lanes.extend(cluster.servers.redis.as_ref().map(|_| Self::Store));
+        lanes.extend(cluster.servers.file.as_ref().map(|_| Self::File));
         lanes
     }
 
     const fn number(self) -> u64 {
         match self {
             Self::Processes => 0,
-            Self::Store => 1,
+            // No round has both.
+            Self::Store | Self::File => 1,
             Self::Network(node) => 2 + node as u64,
         }
     }
@@ -129,7 +142,7 @@ impl Lane {
             // A connection that is lost empties a near cache: now and then one has to grow old.
             Self::Network(_) if chance.happens(CALM) => chance.millis(1500, 4000),
             Self::Network(_) => chance.millis(30, 500),
-            Self::Store => chance.millis(100, 900),
+            Self::Store | Self::File => chance.millis(100, 900),
         };
         (gap, self.fault(chance, cluster))
     }
@@ -188,6 +201,15 @@ impl Lane {
                     (Fault::ResizeTable { keys: 8 }, 2),
                     (Fault::ResizeTable { keys: ALL_KEYS }, 2),
                     (Fault::SlowScript { rounds }, 2),
+                ])
+            }
+            Self::File => {
+                let (short, long) = (chance.millis(5, 100), chance.millis(200, 1500));
+                chance.choose(&[
+                    (Fault::LockFile { lasts: short }, 4),
+                    (Fault::LockFile { lasts: long }, 2),
+                    (Fault::EmptyLog, 3),
+                    (Fault::Vacuum, 1),
                 ])
             }
         }
@@ -267,12 +289,21 @@ impl Fault {
             Self::SlowScript { rounds } => {
                 command(&["EVAL", SLOW_SCRIPT, "0", &rounds.to_string()]).await
             }
+            Self::LockFile { lasts } => {
+                at_file(cluster, "BEGIN IMMEDIATE", lasts, "ROLLBACK").await
+            }
+            Self::EmptyLog => {
+                let empty = "PRAGMA wal_checkpoint(TRUNCATE)";
+                at_file(cluster, empty, Duration::ZERO, "").await
+            }
+            Self::Vacuum => at_file(cluster, "VACUUM", Duration::ZERO, "").await,
             _ => Ok(()),
         }
     }
 
-    const fn place(self) -> Place {
+    const fn place(self, store: StoreKind) -> Place {
         match self {
+            Self::FreezeNode { .. } if store.ties_nodes() => Place::Everywhere,
             Self::KillNode { node, .. }
             | Self::FreezeNode { node, .. }
             | Self::LoseReply { node, .. }
@@ -290,7 +321,10 @@ impl Fault {
             | Self::Partition { .. }
             | Self::HoldReplies { .. }
             | Self::FreezeStore { .. }
-            | Self::SlowScript { .. } => Kind::Delay,
+            | Self::SlowScript { .. }
+            | Self::LockFile { .. }
+            | Self::EmptyLog
+            | Self::Vacuum => Kind::Delay,
             // Where requests are held back, what is answered is answered without delay.
             _ => Kind::Loss,
         }
@@ -315,6 +349,9 @@ impl fmt::Display for Fault {
             Self::FillMemory { .. } => f.write_str("memory full"),
             Self::ResizeTable { keys } => write!(f, "tracking table of {keys} keys"),
             Self::SlowScript { rounds } => write!(f, "script of {rounds} rounds"),
+            Self::LockFile { .. } => f.write_str("session file locked"),
+            Self::EmptyLog => f.write_str("session file's log emptied"),
+            Self::Vacuum => f.write_str("session file vacuumed"),
         }
     }
 }
@@ -324,6 +361,21 @@ async fn hold(cluster: &Cluster, node: usize, traffic: Traffic, lasts: Duration)
     proxy.set(traffic);
     sleep(lasts).await;
     proxy.set(Traffic::Pass);
+}
+
+/// Blocks its thread.
+async fn at_file(
+    cluster: &Arc<Cluster>,
+    begin: &'static str,
+    lasts: Duration,
+    end: &'static str,
+) -> io::Result<()> {
+    let cluster = Arc::clone(cluster);
+    let work = tokio::task::spawn_blocking(move || match &cluster.servers.file {
+        Some(file) => file.disturb(begin, lasts, end),
+        None => Ok(()),
+    });
+    work.await?
 }
 
 /// Its methods block their thread.

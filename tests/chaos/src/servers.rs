@@ -1,6 +1,10 @@
 //! The kinds of stores: what has to be started for them, and what a node has to be told.
 
+use std::{io, path::PathBuf, time::Duration};
+
 use clap::ValueEnum;
+use rusqlite::Connection;
+use tempfile::TempDir;
 use tenure_testing::{FaultProxy, RedisServer};
 
 /// Where the nodes of a round keep their sessions.
@@ -13,12 +17,15 @@ pub enum StoreKind {
     Memory,
     /// In a Redis server, which each node reaches through a proxy of its own.
     Redis,
+    /// In an SQLite file, which each node opens for itself.
+    Sqlite,
 }
 
 /// What stands behind the nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     pub(crate) redis: Option<RedisServer>,
+    pub(crate) file: Option<SessionFile>,
     /// One for each node, so that each can be cut off by itself.
     pub(crate) proxies: Vec<FaultProxy>,
 }
@@ -28,7 +35,7 @@ impl StoreKind {
     pub(crate) const fn nodes(self) -> usize {
         match self {
             Self::Memory => 1,
-            Self::Redis => 3,
+            Self::Redis | Self::Sqlite => 3,
         }
     }
 
@@ -36,22 +43,36 @@ impl StoreKind {
     pub(crate) const fn outlives_nodes(self) -> bool {
         match self {
             Self::Memory => false,
-            Self::Redis => true,
+            Self::Redis | Self::Sqlite => true,
         }
     }
 
-    pub(crate) fn start(self) -> Servers {
+    /// Whether a node that stands still may hold up the others.
+    pub(crate) const fn ties_nodes(self) -> bool {
         match self {
+            Self::Memory | Self::Redis => false,
+            // It may have the file locked.
+            Self::Sqlite => true,
+        }
+    }
+
+    pub(crate) fn start(self) -> io::Result<Servers> {
+        Ok(match self {
             Self::Memory => Servers::default(),
+            Self::Sqlite => Servers {
+                file: Some(SessionFile::new()?),
+                ..Servers::default()
+            },
             Self::Redis => {
                 let redis = RedisServer::start();
                 let proxies = (0..self.nodes()).map(|_| FaultProxy::start(redis.address()));
                 Servers {
                     proxies: proxies.collect(),
                     redis: Some(redis),
+                    ..Servers::default()
                 }
             }
-        }
+        })
     }
 
     /// The options by which a node finds it.
@@ -59,11 +80,42 @@ impl StoreKind {
         let name = match self {
             Self::Memory => "memory",
             Self::Redis => "redis",
+            Self::Sqlite => "sqlite",
         };
         let mut arguments = vec!["--store".to_owned(), name.to_owned()];
         if let Some(proxy) = servers.proxies.get(node) {
             arguments.extend(["--redis".to_owned(), proxy.url()]);
         }
+        if let Some(file) = &servers.file {
+            arguments.extend(["--path".to_owned(), file.path().display().to_string()]);
+        }
         arguments
+    }
+}
+
+/// The file of a round, and what an operator or another program may do to it.
+#[derive(Debug)]
+pub(crate) struct SessionFile(TempDir);
+
+impl SessionFile {
+    fn new() -> io::Result<Self> {
+        Ok(Self(TempDir::new()?))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("sessions.db")
+    }
+
+    /// Carries SQL out as another process would, and after that time, more of it.
+    pub(crate) fn disturb(&self, begin: &str, lasts: Duration, end: &str) -> io::Result<()> {
+        let disturb = || {
+            let other = Connection::open(self.path())?;
+            // The nodes lock it for moments, and one that is frozen for longer.
+            other.busy_timeout(Duration::from_secs(10))?;
+            other.execute_batch(begin)?;
+            std::thread::sleep(lasts);
+            other.execute_batch(end)
+        };
+        disturb().map_err(io::Error::other)
     }
 }
