@@ -457,6 +457,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tenure-near-cache", &["tenure-core"]),
     ("tenure-redis", &["tenure-core"]),
     ("tenure-sqlite", &["tenure-core"]),
+    // All stores behind one type, each as a feature.
+    (
+        "tenure-stores",
+        &["tenure-core", "tenure-redis", "tenure-sqlite"],
+    ),
     ("tenure-testing", &["tenure-core"]),
     ("tenure-tower", &["tenure-core"]),
     ("xtask", &[]),
@@ -503,6 +508,10 @@ const FOREIGN: &[(&str, &[&str])] = &[
     (
         "tenure-sqlite",
         &["actix", "axum", "http", "hyper", "redis", "tower"],
+    ),
+    (
+        "tenure-stores",
+        &["actix", "axum", "http", "hyper", "tower"],
     ),
     ("tenure-tower", &["actix", "axum", "redis"]),
 ];
