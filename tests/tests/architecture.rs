@@ -474,15 +474,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &["clock", "entropy"]),
     ("cookie", &["clock", "entropy", "model"]),
     ("store", &["clock", "model"]),
-    ("changes", &["entropy", "model", "store"]),
+    ("observe", &["clock", "entropy", "model"]),
+    ("changes", &["entropy", "model", "store", "observe"]),
     (
         "manager",
-        &["clock", "entropy", "model", "cookie", "store", "changes"],
+        &[
+            "clock", "entropy", "model", "cookie", "store", "observe", "changes",
+        ],
     ),
     (
         "session",
         &[
-            "clock", "entropy", "model", "cookie", "store", "changes", "manager",
+            "clock", "entropy", "model", "cookie", "store", "observe", "changes", "manager",
         ],
     ),
 ];

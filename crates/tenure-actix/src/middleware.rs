@@ -1,17 +1,19 @@
 use std::{
     fmt,
     future::{Ready, ready},
+    net::IpAddr,
     rc::Rc,
     sync::Arc,
 };
 
 use actix_web::{
-    Error, HttpResponse,
+    Error, HttpRequest, HttpResponse,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
     error::InternalError,
+    http::header::{self, HeaderValue},
 };
-use tenure_core::{SessionError, SessionHandle, SessionManager};
+use tenure_core::{ClientInfo, SessionError, SessionHandle, SessionManager};
 
 use crate::{SessionService, error::status, headers};
 
@@ -22,7 +24,11 @@ use crate::{SessionService, error::status, headers};
 pub struct SessionMiddleware {
     manager: SessionManager,
     refuse: Arc<dyn Fn(&SessionError) -> HttpResponse + Send + Sync>,
+    address: Option<Arc<FindAddress>>,
 }
+
+/// Finds the address of the browser.
+type FindAddress = dyn Fn(&HttpRequest) -> Option<IpAddr> + Send + Sync;
 
 impl SessionMiddleware {
     /// A middleware over the sessions of `manager`.
@@ -31,6 +37,7 @@ impl SessionMiddleware {
         Self {
             manager,
             refuse: Arc::new(|refusal| HttpResponse::new(status(refusal))),
+            address: None,
         }
     }
 
@@ -58,6 +65,40 @@ impl SessionMiddleware {
             refuse: Arc::new(refuse),
             ..self
         }
+    }
+
+    /// Where the address of the browser stands in a request, for a manager that
+    /// [keeps](tenure_core::SessionManagerBuilder::client_info) addresses. Only the application knows: behind a proxy
+    /// it is in a field that the proxy sets, and what visitors put there must not count.
+    ///
+    /// ```
+    /// # use tenure_actix::{SessionManager, SessionMiddleware};
+    /// # fn middleware(sessions: SessionManager) {
+    /// // Without a proxy.
+    /// let middleware = SessionMiddleware::new(sessions)
+    ///     .client_address(|request| Some(request.peer_addr()?.ip()));
+    /// # let _ = middleware;
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn client_address(
+        self,
+        address: impl Fn(&HttpRequest) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            address: Some(Arc::new(address)),
+            ..self
+        }
+    }
+
+    /// Tells a session that is about to be handed on what is known of the browser.
+    pub(crate) fn note_client(&self, handle: &SessionHandle, request: &HttpRequest) {
+        if self.manager.client_info() == ClientInfo::Off {
+            return;
+        }
+        let user_agent = request.headers().get(header::USER_AGENT);
+        let address = self.address.as_ref().and_then(|find| find(request));
+        handle.note_client(user_agent.map(HeaderValue::as_bytes), address);
     }
 
     pub(crate) const fn manager(&self) -> &SessionManager {

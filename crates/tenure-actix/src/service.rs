@@ -41,6 +41,7 @@ where
         let cookies = request.headers().get_all(COOKIE);
         let manager = self.middleware.manager();
         let handle = manager.open_inside(request.extensions().get::<SessionHandle>(), cookies);
+        self.middleware.note_client(&handle, request.request());
         request.extensions_mut().insert(handle.clone());
         let inner = self.inner.call(request);
         let middleware = Rc::clone(&self.middleware);

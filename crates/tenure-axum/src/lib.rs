@@ -56,10 +56,14 @@ pub use self::{
 pub use tenure_core::SessionError as Refusal;
 #[doc(no_inline)]
 pub use tenure_core::{
-    Clock, CookieConfig, CookieConfigBuilder, CookieConfigError, InvalidPrincipal, Key, KeyError,
-    KeyRing, Lifetimes, LifetimesError, MemoryStore, MemoryStoreBuilder, OnConflict, OnHistoryLoss,
-    Principal, SameSite, SessionData, SessionId, SessionManager, SessionManagerBuilder,
-    SessionManagerError, SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
+    Actor, AuditAction, AuditEntry, AuditError, AuditFile, AuditOutcome, AuditSink, AuditTrace,
+    Client, ClientInfo, Clock, CookieConfig, CookieConfigBuilder, CookieConfigError, EndReason,
+    EndedLogins, Epoch, InvalidLoginName, InvalidPrincipal, Key, KeyError, KeyRing, Lifetimes,
+    LifetimesError, LoginCursor, LoginIndex, LoginName, LoginOptions, LoginRefusal, MemoryStore,
+    MemoryStoreBuilder, Observer, OnConflict, OnHistoryLoss, OnLimit, Operator, Principal,
+    SameSite, SessionData, SessionEvent, SessionEventKind, SessionId, SessionIndex, SessionInfo,
+    SessionManager, SessionManagerBuilder, SessionManagerError, SessionStore, StoreError,
+    StoreErrorKind, Timestamp, UserCursor, UserLogins, UserPage, Version, verify_audit,
 };
 #[doc(no_inline)]
-pub use tenure_tower::SessionLayer;
+pub use tenure_tower::{RequestHead, SessionLayer};

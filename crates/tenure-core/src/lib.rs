@@ -20,8 +20,10 @@
 //! What happens to sessions is reported through `tracing`, with the target `tenure`, a field `event`
 //! and, where a session is concerned, a field `session`: a keyed hash of its id. `session_created`,
 //! `session_rotated`, `principal_bound`, `session_destroyed`, `session_expired` at the level info;
-//! `unknown_session`, `cookie_refused`, `cookie_ambiguous`, `secret_superseded` as warnings;
-//! `version_fork`, `store_rollback`, `id_collision`, `commit_contended`, `store_failed`,
+//! `unknown_session`, `cookie_refused`, `cookie_ambiguous`, `secret_superseded`, `login_refused`,
+//! `login_entered_again`, `everyone_ended` as warnings;
+//! `version_fork`, `store_rollback`, `id_collision`, `commit_contended`, `store_failed`, `index_failed`,
+//! `gate_unproven`, `audit_failed`,
 //! `session_misused` (a mistake in the program, answered with 500) as errors;
 //! `commit_conflict` for debugging. No event holds an id, a secret, a user's name or a value.
 
@@ -34,6 +36,7 @@ mod entropy;
 pub mod internals;
 mod manager;
 mod model;
+mod observe;
 mod session;
 mod store;
 
@@ -46,16 +49,20 @@ pub use self::{
     },
     entropy::{Entropy, EntropyError, OsEntropy},
     manager::{
-        Finish, OnHistoryLoss, SessionManager, SessionManagerBuilder, SessionManagerError,
-        outcome_status, report_misuse,
+        EndedLogins, Finish, LoginIndex, OnHistoryLoss, OnLimit, SessionInfo, SessionManager,
+        SessionManagerBuilder, SessionManagerError, UserLogins, outcome_status, report_misuse,
     },
     model::{
-        AnyKey, DecodeError, Epoch, Expiry, InvalidKey, InvalidPrincipal, Key, Lifetimes,
-        LifetimesError, Lineage, Login, LoginName, LoginStamp, Principal, RECORD_HEADER_BYTES,
-        Record, Relation, Retention, SecretHash, SessionId, SessionKey, SessionSecret, Values,
-        Version, Whose,
+        Actor, AnyKey, Client, ClientInfo, DecodeError, Epoch, Expiry, InvalidKey,
+        InvalidLoginName, InvalidPrincipal, Key, Lifetimes, LifetimesError, Lineage, Login,
+        LoginName, LoginRefusal, LoginStamp, Principal, RECORD_HEADER_BYTES, Record, Relation,
+        Retention, SecretHash, SessionId, SessionKey, SessionSecret, Values, Version, Whose,
     },
-    session::{Session, SessionData, SessionHandle, Stored},
+    observe::{
+        AuditAction, AuditEntry, AuditError, AuditFile, AuditOutcome, AuditSink, AuditTrace,
+        EndReason, Observer, Operator, SessionEvent, SessionEventKind, verify_audit,
+    },
+    session::{LoginOptions, Session, SessionData, SessionHandle, Stored},
     store::{
         CONDEMNED_PER_CALL, Commit, Confirm, Confirmation, Create, Delete, Ended, Ending, Fed,
         Feed, FeedListener, Freshness, Load, LoginCursor, LoginEntry, LoginLimit, LoginPage,

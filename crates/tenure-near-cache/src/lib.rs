@@ -58,6 +58,7 @@
 mod builder;
 mod events;
 mod flight;
+mod index;
 mod metrics;
 mod near_cache;
 mod pulse;

@@ -18,7 +18,7 @@ use crate::{
 ///
 /// Clones are the same cache.
 pub struct NearCache<S> {
-    store: Arc<S>,
+    pub(crate) store: Arc<S>,
     shelf: Arc<Shelf>,
     pulse: Arc<Pulse>,
 }

@@ -40,7 +40,8 @@ impl RedisStoreBuilder {
         }
     }
 
-    /// What the keys begin with: a session is stored at `{prefix}:{id}`. Default `tenure`.
+    /// What the keys begin with: a session is stored at `{prefix}:{id}`, the index of a principal's logins at
+    /// `{prefix}:u:{…}`. Default `tenure`.
     ///
     /// Letters, digits, `-`, `_`, `.`, `:` and `/`, 64 at most. No braces: as a hash tag of Redis
     /// Cluster they would put all sessions into one slot.
@@ -166,8 +167,10 @@ impl RedisStoreBuilder {
             deadline: self.deadline,
             max_in_flight: self.max_in_flight,
         };
+        let node = Arc::new(Node::new(client, limits, home));
         Ok(RedisStore::new(Shared {
-            node: Arc::new(Node::new(client, limits, home)),
+            index_node: Arc::clone(&node),
+            node,
             exclusive,
             prefix: self.prefix.into(),
             max_record_bytes: self.max_record_bytes,

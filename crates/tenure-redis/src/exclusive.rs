@@ -1,11 +1,11 @@
-//! Deletions that replicas have to confirm. They need a connection of their own: `WAIT` blocks its
-//! connection, and counts only what was written on it.
+//! Writes that replicas have to confirm: deletions, and endings of a principal's logins. They need a connection of
+//! their own: `WAIT` blocks its connection, and counts only what was written on it.
 
 use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use parking_lot::Mutex;
-use redis::{Client, RedisError, aio::MultiplexedConnection};
+use redis::{Client, RedisError, Value, aio::MultiplexedConnection};
 use tenure_core::{Delete, StoreError, StoreErrorKind};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -63,35 +63,56 @@ impl Exclusive {
     ///
     /// Dropping the future closes the connection, which may still be waiting. The key may be deleted.
     pub(crate) async fn delete(&self, key: &str, request: &Request) -> Result<Delete, StoreError> {
+        let effect = |reply: &Value| match deletion(reply)? {
+            Delete::Deleted => Some(Effect::Written),
+            // An earlier deletion may have removed the key on the primary without being confirmed,
+            // as when the caller tries again after `NotReplicated`.
+            Delete::Absent => Some(Effect::MayBeWritten(key)),
+            Delete::Superseded => Some(Effect::Nothing),
+        };
+        let reply = self.carry_out(request, &effect).await?;
+        deletion(&reply).ok_or_else(unexpected_reply)
+    }
+
+    /// The same for a request that always writes.
+    pub(crate) async fn write(&self, request: &Request) -> Result<Value, StoreError> {
+        self.carry_out(request, &|_| Some(Effect::Written)).await
+    }
+
+    async fn carry_out(
+        &self,
+        request: &Request,
+        effect: &EffectOf<'_>,
+    ) -> Result<Value, StoreError> {
         let until = Instant::now() + self.deadline;
         let mut progress = Progress::Nothing;
-        let deletion = self.delete_without_limit(key, request, until, &mut progress);
-        match (timeout_at(until, deletion).await, progress) {
+        let writing = self.write_without_limit(request, effect, until, &mut progress);
+        match (timeout_at(until, writing).await, progress) {
             (Ok(outcome), _) => outcome,
             (Err(_), Progress::Nothing) => Err(no_connection_in_time()),
             (Err(_), Progress::Sent) => Err(StoreError::new(StoreErrorKind::TimedOut)),
-            (Err(_), Progress::Deleted) => Err(StoreError::new(StoreErrorKind::NotReplicated)),
+            (Err(_), Progress::Written) => Err(StoreError::new(StoreErrorKind::NotReplicated)),
         }
     }
 
-    async fn delete_without_limit(
+    async fn write_without_limit(
         &self,
-        key: &str,
         request: &Request,
+        effect: &EffectOf<'_>,
         until: Instant,
         progress: &mut Progress,
-    ) -> Result<Delete, StoreError> {
+    ) -> Result<Value, StoreError> {
         let connection = self.borrow().await?;
         match self
-            .delete_on(connection, key, request, until, progress)
+            .write_on(connection, request, effect, until, progress)
             .await
         {
             Err(Failure::Broken(error)) => {
-                tracing::debug!(%error, "the connection to Redis broke; deleting again");
+                tracing::debug!(%error, "the connection to Redis broke; writing again");
                 let again = async {
                     let connection = self.borrow().await?;
                     Ok(self
-                        .delete_on(connection, key, request, until, progress)
+                        .write_on(connection, request, effect, until, progress)
                         .await?)
                 };
                 again.await.map_err(|error: StoreError| match error.kind() {
@@ -142,28 +163,26 @@ impl Exclusive {
         }
     }
 
-    async fn delete_on(
+    async fn write_on(
         &self,
         mut borrowed: Borrowed,
-        key: &str,
         request: &Request,
+        effect: &EffectOf<'_>,
         until: Instant,
         progress: &mut Progress,
-    ) -> Result<Delete, Failure> {
+    ) -> Result<Value, Failure> {
         let connection = &mut borrowed.connection;
         *progress = (*progress).max(Progress::Sent);
         let reply = request.send(connection).await?;
-        let outcome = deletion(&reply).ok_or_else(|| Failure::Answered(unexpected_reply()))?;
-        if outcome == Delete::Superseded {
+        let effect = effect(&reply).ok_or_else(|| Failure::Answered(unexpected_reply()))?;
+        if let Effect::Nothing = effect {
             borrowed.give_back();
-            return Ok(outcome);
+            return Ok(reply);
         }
-        *progress = Progress::Deleted;
-        if outcome == Delete::Absent {
-            // An earlier deletion may have removed the key on the primary without being confirmed,
-            // as when the caller tries again after `NotReplicated`. Since Redis 7.2, `WAIT` waits for
-            // the connection's last *write*, and this deletion wrote nothing. So write something: the
-            // transaction leaves the key absent and lets nobody see it in between.
+        *progress = Progress::Written;
+        if let Effect::MayBeWritten(key) = effect {
+            // Since Redis 7.2, `WAIT` waits for the connection's last *write*, and there was none. So
+            // write something: the transaction leaves the key absent and lets nobody see it in between.
             redis::pipe()
                 .atomic()
                 .set(key, "")
@@ -186,16 +205,27 @@ impl Exclusive {
                 found,
             )));
         }
-        Ok(outcome)
+        Ok(reply)
     }
 }
 
-/// How far a deletion is known to have come.
+/// What a request has left to be confirmed.
+enum Effect<'a> {
+    Nothing,
+    Written,
+    /// Nothing now, but perhaps before: that this key is not there.
+    MayBeWritten(&'a str),
+}
+
+/// What a reply says of it; `None` if it is none that is known.
+type EffectOf<'a> = dyn Fn(&Value) -> Option<Effect<'a>> + Send + Sync + 'a;
+
+/// How far a write is known to have come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Progress {
     Nothing,
     Sent,
-    Deleted,
+    Written,
 }
 
 /// A connection on loan. One that is not given back is closed: on a connection whose call was
@@ -219,7 +249,7 @@ impl Drop for Borrowed {
     }
 }
 
-/// The key is gone; that its loss cannot be confirmed makes the outcome unknown.
+/// It is written; that this cannot be confirmed makes the outcome unknown.
 fn not_confirmed(error: RedisError) -> Failure {
     match Failure::from(error) {
         Failure::Answered(error) => Failure::Answered(StoreError::with_source(
@@ -230,6 +260,6 @@ fn not_confirmed(error: RedisError) -> Failure {
     }
 }
 
-/// Each is in use for a few milliseconds per deletion, so these serve thousands a second; while the
+/// Each is in use for a few milliseconds per write, so these serve thousands a second; while the
 /// replicas are silent, as many per deadline.
 const CONNECTIONS: usize = 32;

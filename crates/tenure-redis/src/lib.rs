@@ -76,6 +76,7 @@ mod error;
 mod eviction;
 mod exclusive;
 mod home;
+mod index;
 mod link;
 mod node;
 mod own_writes;

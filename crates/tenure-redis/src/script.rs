@@ -35,14 +35,18 @@ impl Request {
     }
 
     pub(crate) fn script(script: &'static Script, key: &str, arguments: &[&[u8]]) -> Self {
-        let bytes = arguments
-            .iter()
-            .map(|argument| argument.len())
-            .sum::<usize>();
-        let bytes = bytes + key.len() + script.hash.len() + "EVALSHA1".len();
-        let mut command = Cmd::with_capacity(4 + arguments.len(), bytes);
-        command.arg("EVALSHA").arg(&script.hash).arg(1);
-        command.arg(key).arg(arguments);
+        Self::script_on(script, &[key], arguments)
+    }
+
+    /// Of keys that lie together.
+    pub(crate) fn script_on(script: &'static Script, keys: &[&str], arguments: &[&[u8]]) -> Self {
+        let arguments_bytes = arguments.iter().map(|argument| argument.len());
+        let keys_bytes = keys.iter().map(|key| key.len());
+        let bytes = arguments_bytes.chain(keys_bytes).sum::<usize>();
+        let bytes = bytes + script.hash.len() + "EVALSHA1".len();
+        let mut command = Cmd::with_capacity(3 + keys.len() + arguments.len(), bytes);
+        command.arg("EVALSHA").arg(&script.hash).arg(keys.len());
+        command.arg(keys).arg(arguments);
         Self {
             command,
             task: Task::Script(script),
@@ -126,6 +130,11 @@ enum Repetition {
 }
 
 impl Script {
+    /// One of the login index. They write no sessions, and each may be sent again.
+    fn of_index(source: &'static str) -> Self {
+        Self::new(source, Repetition::Harmless, |_| false)
+    }
+
     fn new(source: &'static str, repetition: Repetition, has_written: fn(&Value) -> bool) -> Self {
         let hash = redis::Script::new(source).get_hash().to_owned();
         Self {
@@ -173,9 +182,41 @@ pub(crate) static DELETE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(source, Repetition::Harmless, has_written)
 });
 
+/// The scripts of the login index.
+pub(crate) mod index {
+    use std::sync::LazyLock;
+
+    use super::Script;
+
+    macro_rules! index_scripts {
+        ($($name:ident $file:literal)*) => {
+            $(pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
+                Script::of_index(concat!(
+                    include_str!("scripts/index/roll.lua"),
+                    include_str!(concat!("scripts/index/", $file))
+                ))
+            });)*
+        };
+    }
+
+    index_scripts! {
+        RESERVE "reserve.lua"
+        CONFIRM "confirm.lua"
+        END "end.lua"
+        CONDEMN "condemn.lua"
+        SETTLE "settle.lua"
+        TOUCH "touch.lua"
+        UNBLOCK "unblock.lua"
+        LOGINS "logins.lua"
+    }
+
+    pub(crate) static RAISE_GATE: LazyLock<Script> =
+        LazyLock::new(|| Script::of_index(include_str!("scripts/index/raise_gate.lua")));
+}
+
 #[cfg(test)]
 mod tests {
-    use tenure_core::RECORD_HEADER_BYTES;
+    use tenure_core::{CONDEMNED_PER_CALL, LoginRoll, RECORD_HEADER_BYTES, RESERVED_FOR};
 
     use super::*;
 
@@ -188,5 +229,15 @@ mod tests {
             assert!(script.source.contains(&constant));
             assert!(script.source.contains(&reading));
         }
+    }
+
+    #[test]
+    fn the_scripts_of_the_index_know_its_limits() {
+        let constants = format!(
+            "local TOLD, RESERVED_FOR, TAGS_BYTES, SLACK = {CONDEMNED_PER_CALL}, {}, {}, 60000\n",
+            RESERVED_FOR.as_millis(),
+            8 * LoginRoll::MOST_ENDINGS
+        );
+        assert!(index::RESERVE.source.contains(&constants));
     }
 }

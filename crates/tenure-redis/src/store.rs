@@ -49,12 +49,15 @@ use crate::{
 /// [`min_replicas`](RedisStoreBuilder::min_replicas).
 #[derive(Clone)]
 pub struct RedisStore {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) node: Arc<Node>,
+    /// For the login index, on a connection that tracks nothing: what is read on one that does would take room in
+    /// the server's table, and bring a push with every change.
+    pub(crate) index_node: Arc<Node>,
     pub(crate) exclusive: Option<Arc<Exclusive>>,
     pub(crate) prefix: Arc<str>,
     pub(crate) max_record_bytes: usize,

@@ -3,6 +3,8 @@
 //! - [`store_conformance!`] holds a store to every clause of the
 //!   [`SessionStore`](tenure_core::SessionStore) contract: one line in the store's crate, one test per
 //!   clause. [`conformance`] lists the clauses, [`records`] makes sessions to store.
+//! - [`index_conformance!`] does the same for the login index of a store that keeps one
+//!   ([`SessionIndex`](tenure_core::SessionIndex)); [`index`] lists the clauses.
 //! - [`ManualClock`], [`SequenceEntropy`] and [`FailingEntropy`] take the place of time and chance.
 //! - [`SpyStore`], [`FaultyStore`] and [`SlowStore`] wrap any store and tell what was asked of it, make
 //!   its calls fail, or hold them until the test has arranged the rest; [`FedStore`] gives it a feed. They
@@ -13,6 +15,7 @@
 //! This is test support: misuse and surprises are panics, whose message is the test's failure.
 
 pub mod conformance;
+pub mod index;
 pub mod records;
 
 mod clock;

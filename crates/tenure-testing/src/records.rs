@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 use tenure_core::{
-    Entropy, Epoch, Lifetimes, Lineage, Login, LoginStamp, OsEntropy, Principal, Record,
+    Entropy, Epoch, Lifetimes, Lineage, Login, LoginName, LoginStamp, OsEntropy, Principal, Record,
     SecretHash, SessionId, Timestamp, Values,
 };
 
@@ -127,6 +127,30 @@ where
 pub fn random_id() -> SessionId {
     match SessionId::random(&OsEntropy) {
         Ok(id) => id,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A login of which nobody knows.
+///
+/// # Panics
+///
+/// If the operating system's generator fails.
+#[must_use]
+pub fn random_login() -> LoginName {
+    LoginName::new(random_id(), LoginStamp::from_u64(random_tag()))
+}
+
+/// A principal of whom nobody knows.
+///
+/// # Panics
+///
+/// If the operating system's generator fails.
+#[must_use]
+#[expect(clippy::panic, reason = "a name of that length can be stored")]
+pub fn random_principal() -> Principal {
+    match Principal::new(format!("user-{:032x}", u128::from_be_bytes(random()))) {
+        Ok(principal) => principal,
         Err(error) => panic!("{error}"),
     }
 }

@@ -87,7 +87,7 @@ async fn a_spy_writes_every_outcome_down() {
     assert_eq!(calls[0].freshness(), Some(Freshness::Latest));
     assert_eq!(calls[3].freshness(), Some(Freshness::AtLeast(version)));
     assert_eq!(calls[4].version(), Some(next.version()));
-    assert!(calls.iter().all(|call| call.id() == id));
+    assert!(calls.iter().all(|call| call.id() == Some(id)));
     assert_eq!((log.count(Verb::Load), log.len()), (3, 11));
     log.clear();
     assert!(log.is_empty());

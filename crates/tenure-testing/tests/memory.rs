@@ -1,7 +1,7 @@
-//! The store that comes with tenure-core fulfils the storage contract.
+//! The store that comes with tenure-core fulfils the storage contract, and that of the login index.
 
 use tenure_core::{MemoryStore, SessionId};
-use tenure_testing::{Fixture, ManualClock, Planted, store_conformance};
+use tenure_testing::{Fixture, ManualClock, Planted, index_conformance, store_conformance};
 
 struct MemoryFixture {
     store: MemoryStore,
@@ -42,3 +42,9 @@ impl Fixture for MemoryFixture {
 const MAX_RECORD_BYTES: usize = 64 << 10;
 
 store_conformance!(MemoryFixture::start());
+
+mod index {
+    use super::{MemoryFixture, index_conformance};
+
+    index_conformance!(MemoryFixture::start());
+}

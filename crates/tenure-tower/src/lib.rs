@@ -75,7 +75,7 @@ mod service;
 
 pub use self::{
     future::ResponseFuture,
-    layer::SessionLayer,
+    layer::{RequestHead, SessionLayer},
     refusal::{EmptyBody, MakeRefusal},
     service::SessionService,
 };

@@ -4,10 +4,10 @@ use http::{
     HeaderMap, Request, Response,
     header::{self, Entry},
 };
-use tenure_core::{SessionHandle, SessionManager};
+use tenure_core::{ClientInfo, SessionHandle, SessionManager};
 use tower_service::Service;
 
-use crate::{MakeRefusal, ResponseFuture};
+use crate::{MakeRefusal, ResponseFuture, layer::ClientAddress};
 
 /// A service whose requests carry a [`SessionHandle`](tenure_core::SessionHandle). Made by
 /// [`SessionLayer`](crate::SessionLayer).
@@ -16,14 +16,21 @@ pub struct SessionService<S, R> {
     inner: S,
     manager: SessionManager,
     refusal: R,
+    address: ClientAddress,
 }
 
 impl<S, R> SessionService<S, R> {
-    pub(crate) const fn new(inner: S, manager: SessionManager, refusal: R) -> Self {
+    pub(crate) const fn new(
+        inner: S,
+        manager: SessionManager,
+        refusal: R,
+        address: ClientAddress,
+    ) -> Self {
         Self {
             inner,
             manager,
             refusal,
+            address,
         }
     }
 }
@@ -47,6 +54,10 @@ where
         let outer = request.extensions().get::<SessionHandle>();
         let cookies = request.headers().get_all(header::COOKIE);
         let handle = self.manager.open_inside(outer, cookies);
+        if self.manager.client_info() != ClientInfo::Off {
+            self.address
+                .note(&handle, request.headers(), request.extensions());
+        }
         hide_cookies(request.headers_mut());
         request.extensions_mut().insert(handle.clone());
         ResponseFuture::new(self.inner.call(request), handle, self.refusal.clone())

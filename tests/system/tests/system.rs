@@ -17,6 +17,8 @@ mod app;
 mod chromium;
 #[path = "system/cookies.rs"]
 mod cookies;
+#[path = "system/devices_page.rs"]
+mod devices_page;
 #[path = "system/nginx.rs"]
 mod nginx;
 #[path = "system/process.rs"]

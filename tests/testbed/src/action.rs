@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tenure_core::{Key, Session, SessionError};
+use tenure_core::{Key, Session, SessionError, SessionManager};
 
 /// What a route does with the session.
 #[derive(Clone, Debug)]
@@ -19,6 +19,10 @@ pub(crate) enum Action {
     Login { user: String },
     LoginRemembered { user: String },
     Logout,
+    Leave,
+    Regenerate,
+    Devices,
+    EndOthers,
     LogoutBoom,
     Rotate,
     WhoAmI,
@@ -60,6 +64,10 @@ impl Action {
             "login" => Self::Login { user: segment()? },
             "login-remembered" => Self::LoginRemembered { user: segment()? },
             "logout" => Self::Logout,
+            "leave" => Self::Leave,
+            "regenerate" => Self::Regenerate,
+            "devices" => Self::Devices,
+            "end-others" => Self::EndOthers,
             "logout-boom" => Self::LogoutBoom,
             "rotate" => Self::Rotate,
             "whoami" => Self::WhoAmI,
@@ -79,6 +87,7 @@ impl Action {
     /// Does it, pausing where the route's `ms` says so.
     pub(crate) async fn perform(
         self,
+        sessions: &SessionManager,
         session: &Session,
         pause: Duration,
     ) -> Result<Reply, SessionError> {
@@ -135,6 +144,25 @@ impl Action {
                 sleep(pause).await;
                 session.destroy()?;
                 "logged out".to_owned()
+            }
+            Self::Leave => {
+                sleep(pause).await;
+                session.logout_keeping_values()?;
+                "left".to_owned()
+            }
+            Self::Regenerate => {
+                sleep(pause).await;
+                session.regenerate()?;
+                session.insert("message", "goodbye")?;
+                "begun anew".to_owned()
+            }
+            Self::Devices => match session.principal() {
+                Some(user) => devices(sessions, user.as_str()).await?.to_string(),
+                None => nothing(),
+            },
+            Self::EndOthers => {
+                sleep(pause).await;
+                session.end_others().await?.to_string()
             }
             Self::LogoutBoom => {
                 session.destroy()?;
@@ -216,6 +244,19 @@ impl Reply {
 pub(crate) fn block(pause: Duration) -> &'static str {
     std::thread::sleep(pause);
     "blocked"
+}
+
+/// How many logins of a user there are.
+async fn devices(sessions: &SessionManager, user: &str) -> Result<usize, SessionError> {
+    let (mut count, mut after) = (0, None);
+    loop {
+        let page = sessions.index().logins_of(user, after).await?;
+        count += page.sessions.len();
+        after = page.next;
+        if after.is_none() {
+            return Ok(count);
+        }
+    }
 }
 
 fn increment(session: &Session) -> Result<u64, SessionError> {

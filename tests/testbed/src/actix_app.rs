@@ -7,13 +7,16 @@ use actix_web::{
     body::BoxBody,
     dev::Server,
     http::{KeepAlive, StatusCode},
-    web::{self, Path, Query, get},
+    web::{self, Data, Path, Query, get},
 };
 use serde::Deserialize;
-use tenure_actix::{Session, SessionError, SessionMiddleware};
+use tenure_actix::{Session, SessionError, SessionManager, SessionMiddleware};
 use tokio::net::TcpListener;
 
-use crate::action::{self, Action, Reply};
+use crate::{
+    action::{self, Action, Reply},
+    admin::Admin,
+};
 
 /// Serves until it is dropped: an actix server closes its listener and stops its workers then.
 pub(crate) fn serve(app: crate::App, listener: TcpListener) -> io::Result<Server> {
@@ -21,6 +24,7 @@ pub(crate) fn serve(app: crate::App, listener: TcpListener) -> io::Result<Server
         let stats = app.stats.clone();
         App::new()
             .route("/stats", get().to(move || ready(stats.json())))
+            .app_data(Data::new(app.sessions.clone()))
             .configure(routes)
             .wrap(SessionMiddleware::new(app.sessions.clone()))
     });
@@ -49,6 +53,10 @@ fn routes(app: &mut web::ServiceConfig) {
         .route("/incr-naive", fixed(Action::IncrNaive))
         .route("/keys", fixed(Action::Keys))
         .route("/logout", fixed(Action::Logout))
+        .route("/leave", fixed(Action::Leave))
+        .route("/regenerate", fixed(Action::Regenerate))
+        .route("/devices", fixed(Action::Devices))
+        .route("/end-others", fixed(Action::EndOthers))
         .route("/logout-boom", fixed(Action::LogoutBoom))
         .route("/rotate", fixed(Action::Rotate))
         .route("/whoami", fixed(Action::WhoAmI))
@@ -61,7 +69,11 @@ fn routes(app: &mut web::ServiceConfig) {
         .route("/login/{user}", get().to(login))
         .route("/login-remembered/{user}", get().to(login_remembered))
         .route("/fill/{bytes}", get().to(fill))
-        .route("/grpc/{code}", get().to(grpc));
+        .route("/grpc/{code}", get().to(grpc))
+        .route("/end-all/{user}", get().to(end_all))
+        .route("/block/{user}", get().to(block_user))
+        .route("/unblock/{user}", get().to(unblock_user))
+        .route("/end-everyone", get().to(end_everyone));
 }
 
 #[derive(Deserialize)]
@@ -73,37 +85,67 @@ struct Pause {
 type Outcome = Result<Reply, SessionError>;
 
 fn fixed(action: Action) -> Route {
-    get().to(move |pause, session| perform(action.clone(), pause, session))
+    get().to(move |sessions, pause, session| perform(action.clone(), sessions, pause, session))
 }
 
-async fn set(path: Path<(String, String)>, pause: Query<Pause>, session: Session) -> Outcome {
+async fn set(
+    sessions: Data<SessionManager>,
+    path: Path<(String, String)>,
+    pause: Query<Pause>,
+    session: Session,
+) -> Outcome {
     let (key, value) = path.into_inner();
-    perform(Action::Set { key, value }, pause, session).await
+    perform(Action::Set { key, value }, sessions, pause, session).await
 }
 
-async fn read(key: Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
+async fn read(
+    sessions: Data<SessionManager>,
+    key: Path<String>,
+    pause: Query<Pause>,
+    session: Session,
+) -> Outcome {
     let key = key.into_inner();
-    perform(Action::Get { key }, pause, session).await
+    perform(Action::Get { key }, sessions, pause, session).await
 }
 
-async fn login(user: Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
+async fn login(
+    sessions: Data<SessionManager>,
+    user: Path<String>,
+    pause: Query<Pause>,
+    session: Session,
+) -> Outcome {
     let user = user.into_inner();
-    perform(Action::Login { user }, pause, session).await
+    perform(Action::Login { user }, sessions, pause, session).await
 }
 
-async fn login_remembered(user: Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
+async fn login_remembered(
+    sessions: Data<SessionManager>,
+    user: Path<String>,
+    pause: Query<Pause>,
+    session: Session,
+) -> Outcome {
     let user = user.into_inner();
-    perform(Action::LoginRemembered { user }, pause, session).await
+    perform(Action::LoginRemembered { user }, sessions, pause, session).await
 }
 
-async fn fill(bytes: Path<usize>, pause: Query<Pause>, session: Session) -> Outcome {
+async fn fill(
+    sessions: Data<SessionManager>,
+    bytes: Path<usize>,
+    pause: Query<Pause>,
+    session: Session,
+) -> Outcome {
     let bytes = bytes.into_inner();
-    perform(Action::Fill { bytes }, pause, session).await
+    perform(Action::Fill { bytes }, sessions, pause, session).await
 }
 
-async fn grpc(code: Path<String>, pause: Query<Pause>, session: Session) -> Outcome {
+async fn grpc(
+    sessions: Data<SessionManager>,
+    code: Path<String>,
+    pause: Query<Pause>,
+    session: Session,
+) -> Outcome {
     let code = code.into_inner();
-    perform(Action::Grpc { code }, pause, session).await
+    perform(Action::Grpc { code }, sessions, pause, session).await
 }
 
 async fn block(pause: Query<Pause>) -> &'static str {
@@ -115,9 +157,33 @@ async fn headers(request: HttpRequest) -> String {
     format!("{request:?}")
 }
 
-async fn perform(action: Action, pause: Query<Pause>, session: Session) -> Outcome {
+async fn end_all(sessions: Data<SessionManager>, user: Path<String>) -> Outcome {
+    let user = user.into_inner();
+    Ok(Admin::EndAll { user }.perform(&sessions).await?)
+}
+
+async fn block_user(sessions: Data<SessionManager>, user: Path<String>) -> Outcome {
+    let user = user.into_inner();
+    Ok(Admin::Block { user }.perform(&sessions).await?)
+}
+
+async fn unblock_user(sessions: Data<SessionManager>, user: Path<String>) -> Outcome {
+    let user = user.into_inner();
+    Ok(Admin::Unblock { user }.perform(&sessions).await?)
+}
+
+async fn end_everyone(sessions: Data<SessionManager>) -> Outcome {
+    Ok(Admin::EndEveryone.perform(&sessions).await?)
+}
+
+async fn perform(
+    action: Action,
+    sessions: Data<SessionManager>,
+    pause: Query<Pause>,
+    session: Session,
+) -> Outcome {
     let pause = Duration::from_millis(pause.ms);
-    Ok(action.perform(&session, pause).await?)
+    Ok(action.perform(&sessions, &session, pause).await?)
 }
 
 impl Responder for Reply {

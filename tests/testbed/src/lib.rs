@@ -6,6 +6,7 @@
 
 mod action;
 mod actix_app;
+mod admin;
 mod app;
 mod axum_app;
 mod node;

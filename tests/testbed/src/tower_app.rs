@@ -7,7 +7,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use tenure_core::{SessionError, SessionHandle};
+use tenure_core::{SessionError, SessionHandle, SessionManager};
 use tenure_tower::SessionLayer;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
@@ -15,6 +15,7 @@ use tower::ServiceBuilder;
 use crate::{
     App,
     action::{self, Action, Reply},
+    admin::Admin,
     app::Stats,
 };
 
@@ -24,8 +25,8 @@ pub(crate) async fn serve(
     listener: TcpListener,
 ) -> std::io::Result<()> {
     let service = ServiceBuilder::new()
-        .layer(SessionLayer::new(sessions))
-        .service_fn(move |request| respond(request, stats.clone()));
+        .layer(SessionLayer::new(sessions.clone()))
+        .service_fn(move |request| respond(request, sessions.clone(), stats.clone()));
     let service = TowerToHyperService::new(service);
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -40,6 +41,7 @@ pub(crate) async fn serve(
 
 async fn respond(
     request: Request<Incoming>,
+    sessions: SessionManager,
     stats: Stats,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path();
@@ -58,22 +60,28 @@ async fn respond(
     if path == "/headers" {
         return Ok(Response::new(format!("{:?}", request.headers()).into()));
     }
+    if let Some(admin) = Admin::parse(path) {
+        let reply = admin.perform(&sessions).await;
+        return Ok(reply.map_or_else(|error| empty(error.status()), response));
+    }
     let (Some(action), Some(handle)) = (
         Action::parse(path),
         request.extensions().get::<SessionHandle>(),
     ) else {
         return Ok(empty(404));
     };
-    let reply = perform(action, handle, pause(&request)).await;
+    let reply = perform(action, &sessions, handle, pause(&request)).await;
     Ok(reply.map_or_else(|error| empty(error.status()), response))
 }
 
 async fn perform(
     action: Action,
+    sessions: &SessionManager,
     handle: &SessionHandle,
     pause: Duration,
 ) -> Result<Reply, SessionError> {
-    action.perform(&handle.load().await?, pause).await
+    let session = handle.load().await?;
+    action.perform(sessions, &session, pause).await
 }
 
 fn pause<B>(request: &Request<B>) -> Duration {

@@ -1,9 +1,11 @@
-//! Every clause of the storage contract, around a Redis of its own each.
+//! Every clause of the storage contract and of that of the login index, around a Redis of its own each.
 
 use tenure_core::{Freshness, SessionId, SessionStore};
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
-use tenure_testing::{Fixture, ManualClock, Planted, RedisServer, store_conformance};
+use tenure_testing::{
+    Fixture, ManualClock, Planted, RedisServer, index_conformance, store_conformance,
+};
 
 struct CacheFixture {
     cache: NearCache<RedisStore>,
@@ -56,3 +58,9 @@ impl Fixture for CacheFixture {
 const MAX_RECORD_BYTES: usize = 64 << 10;
 
 store_conformance!(CacheFixture::start().await);
+
+mod index {
+    use super::{CacheFixture, index_conformance};
+
+    index_conformance!(CacheFixture::start().await);
+}

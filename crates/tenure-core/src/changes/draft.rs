@@ -144,7 +144,19 @@ impl Draft {
 
     pub(crate) fn log_in(&mut self, login: NewLogin) {
         self.changes.login = Some(login);
+        self.changes.logs_out = false;
         self.changes.rotates = true;
+    }
+
+    pub(crate) fn log_out(&mut self) {
+        self.changes.login = None;
+        self.changes.logs_out = true;
+        self.changes.rotates = true;
+    }
+
+    /// Whether nobody is to be logged in any more.
+    pub(crate) const fn logs_out(&self) -> bool {
+        self.changes.logs_out
     }
 
     pub(crate) fn rotate(&mut self) {

@@ -1,6 +1,6 @@
 use std::{error::Error, sync::Arc};
 
-use crate::{EntropyError, InvalidKey, InvalidPrincipal, StoreError};
+use crate::{AuditError, EntropyError, InvalidKey, InvalidPrincipal, LoginRefusal, StoreError};
 
 /// Why a session could not be loaded, changed or committed.
 ///
@@ -28,6 +28,20 @@ pub enum SessionError {
     /// The request came with a secret that a login or a rotation has replaced. Nothing was written. 409.
     #[error("the session's secret has been replaced")]
     Superseded,
+    /// The login index has refused the login. Nobody is logged in. 409.
+    ///
+    /// Not to be mixed up with a wrong password: that was right, or was not looked at yet.
+    #[error("the login was refused: {0}")]
+    LoginRefused(LoginRefusal),
+    /// What was asked for needs a [login index](crate::SessionManagerBuilder::login_index), and the session
+    /// manager was built without one. 500.
+    #[error(
+        "the session manager has no login index; give it one with `SessionManagerBuilder::login_index`"
+    )]
+    NoIndex,
+    /// The session is nobody's, so there is no user whose other logins could be ended. 500.
+    #[error("nobody is logged in to the session")]
+    NobodyLoggedIn,
     /// The store lost acknowledged commits that this request was based on. Nothing was written. 409.
     #[error("the session's history was lost by its store")]
     HistoryLost,
@@ -98,6 +112,9 @@ pub enum SessionError {
     /// gives, which can do all but log in and rotate.
     #[error("the response has begun; change the session before the handler returns, or detach it")]
     Sealed,
+    /// The [audit trail](crate::AuditSink) could not be written, so what was asked for was not done. 503.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Every id that was drawn for a new session was in use: the random generator is broken. 503.
     #[error("every id that was drawn for a new session was in use")]
     IdCollision,
@@ -111,8 +128,16 @@ impl SessionError {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
-            Self::Conflict { .. } | Self::Gone | Self::Superseded | Self::HistoryLost => 409,
-            Self::Store(_) | Self::Contended { .. } | Self::IdCollision | Self::Entropy(_) => 503,
+            Self::Conflict { .. }
+            | Self::Gone
+            | Self::Superseded
+            | Self::LoginRefused(_)
+            | Self::HistoryLost => 409,
+            Self::Store(_)
+            | Self::Audit(_)
+            | Self::Contended { .. }
+            | Self::IdCollision
+            | Self::Entropy(_) => 503,
             Self::Encode { .. }
             | Self::Decode { .. }
             | Self::ReplayPanicked { .. }
@@ -120,8 +145,16 @@ impl SessionError {
             | Self::Key(_)
             | Self::Principal(_)
             | Self::TooLarge { .. }
+            | Self::NoIndex
+            | Self::NobodyLoggedIn
             | Self::Destroyed
             | Self::Sealed => 500,
         }
+    }
+}
+
+impl From<LoginRefusal> for SessionError {
+    fn from(refusal: LoginRefusal) -> Self {
+        Self::LoginRefused(refusal)
     }
 }

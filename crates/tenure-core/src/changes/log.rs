@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Merges, SessionError, guarded};
 use crate::{
-    Epoch, LoginStamp, Principal, Retention, Values,
+    Actor, Client, Epoch, LoginStamp, Principal, Retention, Values,
     model::{Edits, Name},
 };
 
@@ -18,6 +18,8 @@ use crate::{
 pub(crate) struct Changes {
     log: Vec<Change>,
     pub(crate) login: Option<NewLogin>,
+    /// Whether whoever is logged in is to be so no more; not along with a login.
+    pub(crate) logs_out: bool,
     /// Whether the secret is to be replaced.
     pub(crate) rotates: bool,
 }
@@ -28,8 +30,18 @@ pub(crate) struct NewLogin {
     pub(crate) principal: Principal,
     pub(crate) retention: Retention,
     pub(crate) stamp: LoginStamp,
+    /// Who acts in the principal's name, if somebody does.
+    pub(crate) actor: Option<Actor>,
+    /// What is known of the browser, if that is kept.
+    pub(crate) client: Option<Arc<Client>>,
+    /// Whether the user has authenticated just now; otherwise what was known of that stays, with the lifetimes.
+    pub(crate) is_fresh: bool,
+    /// The epoch in which the application's checks began.
+    pub(crate) fence: Option<Epoch>,
     /// That of the principal in which it takes place; known when the index has admitted it.
     pub(crate) epoch: Epoch,
+    /// That of all sessions in which it takes place; as the epoch.
+    pub(crate) gate: Epoch,
 }
 
 #[derive(Clone)]
@@ -60,7 +72,7 @@ pub(crate) type Update = dyn Fn(Option<&[u8]>) -> Result<Bytes, SessionError> + 
 
 impl Changes {
     pub(crate) const fn is_empty(&self) -> bool {
-        self.log.is_empty() && self.login.is_none() && !self.rotates
+        self.log.is_empty() && self.login.is_none() && !self.logs_out && !self.rotates
     }
 
     /// How many changes of values there are.

@@ -2,19 +2,32 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Core, SessionManager, combine::Terms, line::Lines, recent::Recent};
+use super::{
+    Core, SessionManager,
+    combine::Terms,
+    line::Lines,
+    logins::{Audit, Index, OnLimit},
+    recent::Recent,
+};
 use crate::{
-    Clock, CookieConfig, Entropy, InvalidKey, KeyRing, Lifetimes, OsEntropy, RECORD_HEADER_BYTES,
-    SessionKey, SystemClock,
+    AuditSink, ClientInfo, Clock, CookieConfig, Entropy, InvalidKey, KeyRing, Lifetimes,
+    LoginLimit, Observer, OsEntropy, RECORD_HEADER_BYTES, SessionIndex, SessionKey, SystemClock,
     changes::{Merges, OnConflict},
     cookie::CookieFinder,
-    store::ErasedStore,
+    observe::{Auditor, ErasedSink},
+    store::{ErasedIndex, ErasedStore},
 };
 
 /// Collects the settings of a [`SessionManager`].
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct SessionManagerBuilder {
     store: Box<dyn ErasedStore>,
+    index: Option<Arc<dyn ErasedIndex>>,
+    limit: Option<LoginLimit>,
+    client_info: ClientInfo,
+    observer: Option<Box<dyn Observer>>,
+    audit: Option<Box<dyn ErasedSink>>,
+    audits_users: bool,
     keys: KeyRing,
     application: String,
     cookie: CookieConfig,
@@ -34,6 +47,12 @@ impl SessionManagerBuilder {
     pub(super) fn new(store: Box<dyn ErasedStore>, keys: KeyRing) -> Self {
         Self {
             store,
+            index: None,
+            limit: None,
+            client_info: ClientInfo::Off,
+            observer: None,
+            audit: None,
+            audits_users: true,
             keys,
             application: String::new(),
             cookie: CookieConfig::default(),
@@ -74,6 +93,74 @@ impl SessionManagerBuilder {
     /// [`Session::login_remembered`](crate::Session::login_remembered).
     pub fn remembered_lifetimes(mut self, lifetimes: Lifetimes) -> Self {
         self.remembered_lifetimes = lifetimes;
+        self
+    }
+
+    /// Keeps an index of who is logged in where, for [`LoginIndex`](crate::LoginIndex) and
+    /// [`max_sessions`](Self::max_sessions). Default: none, and then nothing is written for it and nothing of it
+    /// costs.
+    ///
+    /// Mostly it is the very store, whose clones are the same one:
+    ///
+    /// ```
+    /// # use tenure_core::{KeyRing, MemoryStore, SessionManager};
+    /// # let keys = KeyRing::generate().unwrap();
+    /// let store = MemoryStore::new();
+    /// let sessions = SessionManager::builder(store.clone(), keys)
+    ///     .login_index(store)
+    ///     .build();
+    /// ```
+    ///
+    /// With an index, a login asks the store for two small things more, and a session in use tells the index of
+    /// itself with each renewal, behind the response. Reads and other writes cost what they cost without.
+    /// Sessions from before there was an index are entered when their lease is renewed, at the latest
+    /// after 15 minutes of use.
+    pub fn login_index(mut self, index: impl SessionIndex) -> Self {
+        self.index = Some(Arc::new(index));
+        self
+    }
+
+    /// How many sessions a user may be logged in to at a time, at least 1, and what to do about one more. Needs a
+    /// [login index](Self::login_index). Default: any number.
+    ///
+    /// Sessions that have ended do not count. A login that replaces another one in the same session counts with it
+    /// as one. Of a hundred logins at the same time no more than this number succeed.
+    pub fn max_sessions(mut self, most: u32, on_limit: OnLimit) -> Self {
+        self.limit = Some(LoginLimit {
+            most,
+            evicts: on_limit == OnLimit::EndOldest,
+        });
+        self
+    }
+
+    /// What sessions keep of the browser that they began in, or their users logged in with, for pages such as
+    /// "my devices". Default: nothing, since it is personal data and nothing needs it.
+    ///
+    /// The address comes from the application, which alone knows what proxies are before it: see
+    /// `client_address` of the adapter's layer. Without that none is kept.
+    pub fn client_info(mut self, client_info: ClientInfo) -> Self {
+        self.client_info = client_info;
+        self
+    }
+
+    /// Who is told of what happens to sessions. Default: nobody, besides the log.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Where it is written down, before and after it, what is done to sessions of others: ending a user's logins,
+    /// blocking users, ending everyone, acting in a user's name. What cannot be written down is not done
+    /// ([`SessionError::Audit`](crate::SessionError::Audit)). Default: nowhere.
+    pub fn audit(mut self, sink: impl AuditSink) -> Self {
+        self.audit = Some(Box::new(sink));
+        self
+    }
+
+    /// Lets users end one of their own logins although the audit trail cannot be written: whoever has lost a device
+    /// should not have to wait for a disk. Default: not even that.
+    pub fn lets_users_end_unaudited(mut self, lets: bool) -> Self {
+        self.audits_users = !lets;
         self
     }
 
@@ -173,10 +260,24 @@ impl SessionManagerBuilder {
         if let Some(invalid) = self.invalid_key {
             return Err(SessionManagerError::MergeKey(invalid));
         }
+        match (&self.index, self.limit) {
+            (None, Some(_)) => return Err(SessionManagerError::NoIndex),
+            (Some(_), Some(LoginLimit { most: 0, .. })) => {
+                return Err(SessionManagerError::NoSessions);
+            }
+            _ => {}
+        }
         let token_keys = self.keys.token_keys(self.cookie.name(), &self.application);
         Ok(SessionManager {
             core: Arc::new(Core {
                 version_use: self.store.version_use(),
+                client_info: self.client_info,
+                observer: self.observer,
+                audit: self.audit.map(|sink| Audit {
+                    auditor: Auditor::new(sink, Arc::clone(&self.entropy)),
+                    is_strict_with_users: self.audits_users,
+                }),
+                index: self.index.map(|store| Index::new(store, self.limit)),
                 store: self.store,
                 cookie_finder: CookieFinder::new(self.cookie.name()),
                 cookie: self.cookie,
@@ -234,6 +335,15 @@ pub enum SessionManagerError {
         /// The limit that was refused.
         bytes: usize,
     },
+    /// A number of sessions was set, and there is no index to count them in.
+    #[error(
+        "`max_sessions` counts a user's logins in an index; \
+         give the manager one with `SessionManagerBuilder::login_index`"
+    )]
+    NoIndex,
+    /// No session is allowed, so nobody could log in.
+    #[error("with `max_sessions(0, …)` nobody could log in; 1 is the least")]
+    NoSessions,
     /// A merge was given for a name that cannot be a key.
     #[error("a merge was given for a name that cannot be a key")]
     MergeKey(#[source] InvalidKey),

@@ -98,6 +98,10 @@ impl Terms {
         let now = fresh.created_at();
         let mut record = fresh.with_values(nothing.with(&edits));
         if let Some(login) = &changes.login {
+            if !login.is_fresh {
+                // Another login has taken the session over which this one was to keep.
+                return Err(SessionError::Superseded);
+            }
             record = self.log_in(record, login, now);
         }
         let is_worth_storing = !record.values().is_empty() || record.principal().is_some();
@@ -133,12 +137,11 @@ impl Terms {
         let mut record = onto.clone().with_values(onto.values().with(&edits));
         record = match &set.changes.login {
             Some(login) => self.log_in(record, login, now),
-            None => {
-                let lifetimes = self.lifetimes_of(&record);
-                let lease_end = lifetimes.lease_end(now, record.absolute_end());
-                let not_before = record.lease_end();
-                record.with_lease_end(lease_end.max(not_before))
+            None if set.changes.logs_out => {
+                let anonymous = record.without_login();
+                anonymous.with_restarted_lifetimes(now, self.lifetimes)
             }
+            None => self.prolong(record, now),
         };
         let seen_at = record.seen_at();
         record = record.with_seen_at(now.max(seen_at));
@@ -149,14 +152,39 @@ impl Terms {
     }
 
     fn log_in(&self, record: Record, login: &NewLogin, now: Timestamp) -> Record {
+        let at = if login.is_fresh {
+            now
+        } else {
+            record.login().at
+        };
+        let gate = record.gate().max(login.gate);
+        let made = Login::new(login.stamp, login.epoch, at);
         let record = record
-            .with_login(
-                login.principal.clone(),
-                Login::new(login.stamp, login.epoch, now),
-            )
+            .with_login(login.principal.clone(), made)
+            .with_gate(gate)
+            .with_actor(login.actor.as_ref())
             .with_retention(login.retention);
+        let record = match &login.client {
+            Some(client) => record.with_client(client),
+            None => record,
+        };
+        if !login.is_fresh {
+            return self.prolong(record, now);
+        }
         let lifetimes = self.lifetimes_of(&record);
+        let lifetimes = match &login.actor {
+            Some(_) => lifetimes.at_most(LONGEST_ACTING),
+            None => lifetimes,
+        };
         record.with_restarted_lifetimes(now, lifetimes)
+    }
+
+    /// Moves the end of the lease, never to an earlier time.
+    fn prolong(&self, record: Record, now: Timestamp) -> Record {
+        let lifetimes = self.lifetimes_of(&record);
+        let lease_end = lifetimes.lease_end(now, record.absolute_end());
+        let not_before = record.lease_end();
+        record.with_lease_end(lease_end.max(not_before))
     }
 
     fn within_limit(&self, record: Record) -> Result<Record, SessionError> {
@@ -167,6 +195,9 @@ impl Terms {
         Ok(record)
     }
 }
+
+/// How long somebody may act in another one's name before they have to say so again.
+const LONGEST_ACTING: Duration = Duration::from_secs(60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -324,7 +355,12 @@ mod tests {
             principal: Principal::new("ada").unwrap(),
             retention,
             stamp: LoginStamp::from_u64(7),
-            epoch: Epoch::default(),
+            actor: None,
+            client: None,
+            is_fresh: true,
+            fence: None,
+            epoch: Epoch::from_u64(5),
+            gate: Epoch::default(),
         });
         changes
     }

@@ -11,12 +11,18 @@ use std::{
 
 use futures_util::FutureExt;
 
-use super::{combine::Terms, events, line::Lines, recent::Recent};
+use super::{
+    combine::Terms,
+    events,
+    line::Lines,
+    logins::{Admission, Audit, Index, LoggedIn},
+    recent::Recent,
+};
 use crate::{
-    Clock, Commit, CookieConfig, Create, Delete, Entropy, Freshness, Lineage, Load, Record,
-    Renewal, Retention, SessionId, SessionSecret, StoreError, StoreErrorKind, Timestamp, Version,
-    VersionUse, Whose,
-    changes::{SessionError, drop_guarded},
+    ClientInfo, Clock, Commit, CookieConfig, Create, Delete, Entropy, Freshness, Lineage, Load,
+    Observer, Record, Renewal, Retention, SessionId, SessionSecret, StoreError, StoreErrorKind,
+    Timestamp, Version, VersionUse, Whose,
+    changes::{NewLogin, SessionError, drop_guarded},
     cookie::{CookieFinder, Token, TokenKeys},
     entropy::random,
     store::ErasedStore,
@@ -36,11 +42,22 @@ pub(crate) struct Core {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) lines: Lines,
     pub(super) version_use: VersionUse,
+    pub(super) index: Option<Index>,
+    pub(super) client_info: ClientInfo,
+    pub(super) observer: Option<Box<dyn Observer>>,
+    pub(super) audit: Option<Audit>,
     /// Until when sessions that are not there count as not there without asking. Ids are never used
     /// again, so one cannot come to be; a dead cookie costs one look-up a minute and node.
     pub(super) absent: Recent,
     /// To when leases were renewed last. Of many requests for which it is due, one renews.
     pub(super) renewed: Recent,
+}
+
+/// A session that was stored. Its login does not count before it is confirmed.
+pub(super) struct Created {
+    pub(super) record: Record,
+    pub(super) secret: SessionSecret,
+    pub(super) admission: Option<Admission>,
 }
 
 /// What a response asks the store besides its own session's changes.
@@ -92,15 +109,31 @@ impl Core {
     /// A creation whose outcome is unknown may still arrive at the store, whatever happens until then. So
     /// none is made twice under one id: another one is drawn, and another secret. What the first leaves
     /// behind is a record that nobody can open, and that ends with its lease.
+    ///
+    /// A login needs a place in the index for each of them; that of the one before it has given up.
     pub(super) async fn create(
         &self,
         mut record: Record,
         mut secret: SessionSecret,
-    ) -> Result<(Record, SessionSecret), SessionError> {
+        mut login: Option<NewLogin>,
+        mut given_up: Option<LoggedIn>,
+    ) -> Result<Created, SessionError> {
         let (mut collisions, mut has_retried) = (0, false);
         loop {
+            let mut admission = None;
+            if let Some(login) = &mut login {
+                admission = self.admit(login, record.id(), given_up.as_ref()).await?;
+                given_up = admission.as_ref().map(|place| place.made.clone());
+                record = record.with_admission(login.epoch, login.gate);
+            }
             match self.store.create(record.clone()).await {
-                Ok(Create::Created) => return Ok((record, secret)),
+                Ok(Create::Created) => {
+                    return Ok(Created {
+                        record,
+                        secret,
+                        admission,
+                    });
+                }
                 Ok(Create::Exists) => {
                     events::id_collision(self, record.id());
                     collisions += 1;
@@ -165,7 +198,7 @@ impl Core {
     /// a login may have replaced the secret since, and this response would overwrite its cookie.
     /// A renewal's answer or a second look, past any cache, shows that. A fault costs the renewal, not the response:
     /// the session was read, and lives on for now.
-    pub(super) async fn look_again(&self, look: Look, record: Record) -> Option<Record> {
+    pub(super) async fn look_again(self: &Arc<Self>, look: Look, record: Record) -> Option<Record> {
         let id = record.id();
         match look {
             Look::Renew {
@@ -181,6 +214,10 @@ impl Core {
                 let renew = async { Ok(self.store.renew(id, whose, lease_end).await?) };
                 let renewed = self.bounded("renew", id, pin!(renew)).await.ok()?;
                 claim.done();
+                if matches!(renewed, Renewal::Renewed(_)) {
+                    events::renewed(self, &record);
+                    self.touch_behind(&record);
+                }
                 match renewed {
                     Renewal::Renewed(version) if version == record.version() && is_cookie_due => {
                         Some(record.with_lease_end(lease_end))

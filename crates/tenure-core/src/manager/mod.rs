@@ -3,10 +3,13 @@
 mod attempt;
 mod builder;
 mod combine;
+mod commit;
 mod core;
 mod events;
 mod finish;
 mod line;
+mod logins;
+mod plan;
 mod recent;
 mod standing;
 mod state;
@@ -18,9 +21,10 @@ pub use self::{
     builder::{OnHistoryLoss, SessionManagerBuilder, SessionManagerError},
     events::report_misuse,
     finish::{Finish, outcome_status},
+    logins::{EndedLogins, LoginIndex, OnLimit, SessionInfo, UserLogins},
 };
 pub(crate) use self::{core::Core, visit::Visit};
-use crate::{KeyRing, LoginStamp, SessionStore, changes::SessionError};
+use crate::{ClientInfo, KeyRing, LoginStamp, SessionStore, changes::SessionError};
 
 /// Opens, loads and commits sessions. One per application; clones share everything.
 ///
@@ -69,9 +73,20 @@ impl SessionManager {
         Ok(())
     }
 
-    /// Names a login that is about to be made.
-    pub(crate) fn draw_stamp(&self) -> Result<LoginStamp, SessionError> {
-        Ok(LoginStamp::random(&*self.core.entropy)?)
+    /// Names a login that is about to be made, in another one's name or one's own.
+    pub(crate) fn draw_stamp(&self, is_acting: bool) -> Result<LoginStamp, SessionError> {
+        let entropy = &*self.core.entropy;
+        Ok(if is_acting {
+            LoginStamp::random_acting(entropy)?
+        } else {
+            LoginStamp::random(entropy)?
+        })
+    }
+
+    /// What sessions keep of browsers. Adapters need not look at what is not kept.
+    #[must_use]
+    pub fn client_info(&self) -> ClientInfo {
+        self.core.client_info
     }
 
     /// The name of the session cookie.

@@ -1,14 +1,13 @@
 //! The session as one request sees it, and what a commit has to do about it: decisions only.
 
-use std::sync::Arc;
-
 use super::{
-    combine::{Base, ChangeSet},
-    line::{Place, Settled},
+    line::Settled,
+    logins::LoggedIn,
+    plan::Held,
     standing::{Holding, Standing},
 };
 use crate::{
-    Entropy, Record, SessionId, SessionSecret, Whose,
+    Record, SessionSecret,
     changes::{Below, Changes, Draft, NewLogin, SessionError},
     model::Edits,
 };
@@ -20,7 +19,9 @@ pub(crate) struct State {
     pub(crate) draft: Draft,
     /// What came of loading the session, which is done once.
     pub(super) loaded: Option<Result<(), SessionError>>,
-    is_destroyed: bool,
+    pub(super) is_destroyed: bool,
+    /// Whether what is changed after the session was destroyed belongs to another one, which begins with it.
+    pub(super) begins_anew: bool,
     phase: Phase,
 }
 
@@ -38,33 +39,6 @@ enum Phase {
     Abandoned,
 }
 
-/// What there is to do at a commit.
-pub(super) enum Plan {
-    Nothing,
-    /// The changes are those that are stored already.
-    NothingNew {
-        /// To be dropped where no lock is held.
-        dropped: Changes,
-    },
-    Refuse {
-        error: SessionError,
-        /// To be dropped where no lock is held.
-        dropped: Changes,
-    },
-    /// Remove the stored session, if it is theirs, and the cookie.
-    Delete(SessionId, Whose),
-    Create {
-        changes: Changes,
-        /// What cannot be read of the session before, and has to end with the login.
-        instead_of: Option<(SessionId, Whose)>,
-    },
-    Commit {
-        place: Arc<Place>,
-        /// The secret that replaces the present one.
-        secret: Option<SessionSecret>,
-    },
-}
-
 impl State {
     /// The stored record, if the request holds one.
     pub(crate) fn held(&self) -> Option<&Record> {
@@ -79,6 +53,18 @@ impl State {
         matches!(self.standing, Standing::Ended)
     }
 
+    /// Who is logged in as far as the store knows.
+    pub(super) fn logged_in(&self) -> Result<Held, SessionError> {
+        self.check_cookie_can_follow()?;
+        let record = self.shown().ok_or(SessionError::NobodyLoggedIn)?;
+        let made = LoggedIn::of(record).ok_or(SessionError::NobodyLoggedIn)?;
+        Ok(Held {
+            made,
+            retention: record.retention(),
+            actor: record.actor(),
+        })
+    }
+
     /// The stored record, as long as the request has not destroyed the session.
     pub(crate) fn shown(&self) -> Option<&Record> {
         self.held().filter(|_| !self.is_destroyed)
@@ -89,10 +75,17 @@ impl State {
         self.draft.login()
     }
 
+    /// Whether nobody is logged in any more as far as this request is concerned.
+    pub(crate) const fn is_logging_out(&self) -> bool {
+        self.draft.logs_out()
+    }
+
     /// The draft, for reading values.
     pub(crate) fn readable(&mut self) -> Result<&mut Draft, SessionError> {
         match &self.standing {
-            Standing::Unreadable { error, .. } if self.draft.login().is_none() => {
+            Standing::Unreadable { error, .. }
+                if self.draft.login().is_none() && !self.begins_anew =>
+            {
                 Err(error.clone())
             }
             _ => Ok(&mut self.draft),
@@ -127,7 +120,9 @@ impl State {
     fn check_open(&self) -> Result<(), SessionError> {
         match self.phase {
             Phase::Sealed | Phase::Abandoned => Err(SessionError::Sealed),
-            Phase::Open | Phase::Detached if self.is_destroyed => Err(SessionError::Destroyed),
+            Phase::Open | Phase::Detached if self.is_destroyed && !self.begins_anew => {
+                Err(SessionError::Destroyed)
+            }
             Phase::Open | Phase::Detached => Ok(()),
         }
     }
@@ -138,7 +133,21 @@ impl State {
         match self.check_open() {
             Ok(()) | Err(SessionError::Destroyed) => {
                 self.is_destroyed = true;
+                self.begins_anew = false;
                 Ok(std::mem::take(&mut self.draft))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Marks the session as destroyed, and begins another one without values. Otherwise as
+    /// [`destroy`](Self::destroy).
+    pub(crate) fn regenerate(&mut self) -> Result<Draft, SessionError> {
+        match self.check_cookie_can_follow() {
+            Ok(()) | Err(SessionError::Destroyed) => {
+                let dropped = self.destroy()?;
+                self.begins_anew = true;
+                Ok(dropped)
             }
             Err(error) => Err(error),
         }
@@ -210,6 +219,7 @@ impl State {
             }),
             loaded: Some(Ok(())),
             is_destroyed: false,
+            begins_anew: false,
             phase: Phase::Detached,
         })
     }
@@ -218,97 +228,6 @@ impl State {
     pub(super) fn is_forgotten(&self) -> bool {
         let is_logout_due = self.is_destroyed && self.held().is_some();
         self.phase == Phase::Detached && (self.draft.has_changes() || is_logout_due)
-    }
-
-    /// Decides what a commit has to do, and takes the changes out of the draft.
-    pub(super) fn plan(&mut self, entropy: &dyn Entropy) -> Result<Plan, SessionError> {
-        if self.is_destroyed {
-            return Ok(self.plan_destruction());
-        }
-        if !self.draft.has_changes() {
-            return Ok(Plan::Nothing);
-        }
-        if self.held().is_some() && self.draft.changes_nothing() {
-            return Ok(Plan::NothingNew {
-                dropped: self.draft.take_unchanged(),
-            });
-        }
-        // Before anything is taken out that would be dropped here, under the lock, if this fails.
-        let secret = self
-            .draft
-            .rotates()
-            .then(|| SessionSecret::random(entropy))
-            .transpose()?;
-        let is_exact = self.draft.is_exact();
-        let (changes, edits) = self.draft.take();
-        let refuse = |error, dropped| Ok(Plan::Refuse { error, dropped });
-        let holding = match &self.standing {
-            Standing::Holder(holding) => holding,
-            Standing::Ended => return refuse(SessionError::Gone, changes),
-            Standing::Superseded {
-                may_begin: false, ..
-            } if changes.login.is_none() => {
-                return refuse(SessionError::Superseded, changes);
-            }
-            Standing::Unreadable { error, .. } if changes.login.is_none() => {
-                return refuse(error.clone(), changes);
-            }
-            Standing::Stranger
-            | Standing::Lost
-            | Standing::Superseded { .. }
-            | Standing::Destroyed => {
-                return Ok(Plan::Create {
-                    changes,
-                    instead_of: None,
-                });
-            }
-            Standing::Unreadable { id, secret, .. } => {
-                return Ok(Plan::Create {
-                    changes,
-                    instead_of: Some((*id, Whose::Secret(*secret))),
-                });
-            }
-        };
-        let onto = holding.record.clone();
-        let set = ChangeSet {
-            rotation: secret.as_ref().map(SessionSecret::hash),
-            changes,
-            edits,
-            base: Base {
-                version: onto.version(),
-                is_exact,
-            },
-            secret_hash: onto.secret_hash(),
-        };
-        Ok(Plan::Commit {
-            place: Arc::new(Place::new(onto, set)),
-            secret,
-        })
-    }
-
-    fn plan_destruction(&self) -> Plan {
-        match &self.standing {
-            Standing::Holder(holding) => Plan::Delete(
-                holding.record.id(),
-                Whose::Login(holding.record.login().stamp),
-            ),
-            Standing::Unreadable { id, secret, .. } => Plan::Delete(*id, Whose::Secret(*secret)),
-            Standing::Superseded {
-                held: Some((id, whose)),
-                ..
-            } => Plan::Delete(*id, *whose),
-            Standing::Superseded {
-                may_begin: false, ..
-            } => Plan::Refuse {
-                error: SessionError::Superseded,
-                dropped: Changes::default(),
-            },
-            Standing::Superseded { .. }
-            | Standing::Lost
-            | Standing::Stranger
-            | Standing::Ended
-            | Standing::Destroyed => Plan::Nothing,
-        }
     }
 
     /// Takes in what a commit came to, all but the values, and returns those. `is_to_be_told` says whether the
@@ -348,7 +267,10 @@ impl State {
     /// Takes in the outcome of a commit that failed.
     pub(super) fn lose(&mut self, error: SessionError) -> SessionError {
         match &error {
-            SessionError::Gone | SessionError::HistoryLost => self.standing = Standing::Ended,
+            // A login that is refused after its commit has taken its session with it.
+            SessionError::Gone | SessionError::HistoryLost | SessionError::LoginRefused(_) => {
+                self.standing = Standing::Ended;
+            }
             SessionError::Superseded => self.standing = self.standing.superseded(),
             // Whatever has become of it, others may have replaced the secret since.
             SessionError::Store(fault) if fault.outcome_unknown() => {
@@ -366,6 +288,7 @@ impl State {
             base: record.values().clone(),
             committed: own,
         };
+        (self.is_destroyed, self.begins_anew) = (false, false);
         self.standing = Standing::holder(record, secret, false);
         if let Standing::Holder(holding) = &mut self.standing {
             holding.is_cookie_due = true;

@@ -9,16 +9,12 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Core, OnHistoryLoss, SessionManager,
-    core::within,
-    events,
-    standing::Standing,
-    state::{Plan, State},
+    Core, OnHistoryLoss, SessionManager, core::within, events, standing::Standing, state::State,
 };
 use crate::{
-    Delete, Freshness, Load, Record, SessionSecret, StoreError, StoreErrorKind, Version,
+    Client, Delete, EndReason, Freshness, Load, Record, StoreError, StoreErrorKind, Version,
     VersionUse, Whose,
-    changes::{Below, Changes, SessionError},
+    changes::SessionError,
     cookie::{RawToken, Sought},
 };
 
@@ -27,6 +23,8 @@ use crate::{
 pub(crate) struct Visit {
     manager: SessionManager,
     presented: Presented,
+    /// What is known of the browser, if that is kept.
+    client: OnceLock<Arc<Client>>,
     pub(super) failure: OnceLock<SessionError>,
     pub(crate) state: Mutex<State>,
     /// How many handles the request's adapter and handlers hold.
@@ -57,6 +55,7 @@ impl Visit {
         Self {
             manager,
             presented,
+            client: OnceLock::new(),
             failure: OnceLock::new(),
             state: Mutex::default(),
             handles: AtomicUsize::new(0),
@@ -69,6 +68,7 @@ impl Visit {
         Some(Self {
             manager: self.manager.clone(),
             presented: Presented::Nothing,
+            client: self.client.clone(),
             failure: OnceLock::new(),
             state: Mutex::new(self.state.lock().detached()?),
             handles: AtomicUsize::new(0),
@@ -78,6 +78,15 @@ impl Visit {
 
     pub(crate) fn manager(&self) -> &SessionManager {
         &self.manager
+    }
+
+    /// Keeps what is known of the browser. The first time counts.
+    pub(crate) fn note_client(&self, client: Client) {
+        let _ = self.client.set(Arc::new(client));
+    }
+
+    pub(crate) fn client(&self) -> Option<Arc<Client>> {
+        self.client.get().cloned()
     }
 
     pub(crate) fn is_untouched(&self) -> bool {
@@ -117,7 +126,7 @@ impl Visit {
 
     /// Waits for whatever this request has under way with its session, as long as the store may take: that
     /// may be a future which somebody keeps and does not poll.
-    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
+    pub(super) async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
         if let Ok(turn) = self.turn.try_lock() {
             return Ok(turn);
         }
@@ -154,11 +163,12 @@ impl Visit {
             events::unknown(core, token.id);
             return Ok(Standing::Lost);
         }
+        core.mind_the_gate().await;
         let freshness = Freshness::AtLeast(token.version);
         let record = match core.load(token.id, freshness).await {
             Ok(Load::Found(record)) => record,
             Ok(Load::Expired(expiry)) => {
-                events::expired(core, token.id, expiry);
+                events::expired(core, token.id, expiry.into());
                 return Ok(Standing::Lost);
             }
             Ok(Load::Absent) => {
@@ -175,6 +185,11 @@ impl Visit {
             }
             Err(error) => return Err(error),
         };
+        if core.is_past_the_gate(&record) {
+            events::expired(core, token.id, EndReason::EveryoneEnded);
+            core.note_absent(token.id);
+            return Ok(Standing::Lost);
+        }
         if self.ends_for_lost_history(&record, token.version).await? {
             return Ok(Standing::Lost);
         }
@@ -204,7 +219,7 @@ impl Visit {
                 // stays so.
                 let ending = Box::pin(core.delete(record.id(), Whose::Login(record.login().stamp)));
                 if ending.await? == Delete::Deleted {
-                    events::destroyed(core, record.id(), reason);
+                    events::destroyed(core, record.id(), record.principal(), reason);
                 }
                 Ok(true)
             }
@@ -228,125 +243,15 @@ impl Visit {
         let Load::Found(record) = self.core().load(id, Freshness::Latest).await? else {
             return Err(self.state.lock().lose(SessionError::Gone));
         };
+        if self.core().is_past_the_gate(&record) {
+            return Err(self.state.lock().lose(SessionError::Gone));
+        }
         if self.ends_for_lost_history(&record, seen).await? {
             return Err(self.state.lock().lose(SessionError::HistoryLost));
         }
         let is_told_enough = self.core().is_told_enough(&record, seen);
         let below = self.state.lock().refresh(record, is_told_enough)?;
         below.map_or(Ok(()), |below| self.put_onto(&below))
-    }
-
-    /// Commits what the request has changed so far, if it is not too late for that.
-    pub(crate) async fn commit_now(&self) -> Result<(), SessionError> {
-        if self.state.lock().is_abandoned() {
-            return Err(SessionError::Sealed);
-        }
-        self.commit().await
-    }
-
-    /// Commits what the request has changed so far.
-    pub(super) async fn commit(&self) -> Result<(), SessionError> {
-        let _turn = self.turn().await?;
-        let core = self.core();
-        let plan = self.state.lock().plan(&*core.entropy)?;
-        match plan {
-            Plan::Nothing => Ok(()),
-            Plan::NothingNew { dropped } => {
-                drop(dropped);
-                Ok(())
-            }
-            Plan::Refuse { error, dropped } => {
-                drop(dropped);
-                Err(error)
-            }
-            Plan::Delete(id, whose) => {
-                match Box::pin(core.delete(id, whose)).await? {
-                    Delete::Deleted => self.state.lock().forget(),
-                    // Ended by another request, whose visitor may have logged in again since; or by this one, if
-                    // it was sent again after it had happened, and then a dead cookie does no harm.
-                    Delete::Absent => self.state.lock().find_ended(),
-                    Delete::Superseded => {
-                        return Err(self.state.lock().lose(SessionError::Superseded));
-                    }
-                }
-                events::destroyed(core, id, "logout");
-                core.note_absent(id);
-                Ok(())
-            }
-            // Boxed, so that the most frequent plan's future has no room for the others.
-            Plan::Create {
-                changes,
-                instead_of,
-            } => {
-                if let Some((id, whose)) = instead_of {
-                    // Superseded only by somebody who can read it.
-                    let (Delete::Deleted | Delete::Absent | Delete::Superseded) =
-                        Box::pin(core.delete(id, whose)).await?;
-                }
-                Box::pin(self.create(&changes)).await
-            }
-            Plan::Commit { place, secret } => {
-                let (id, changes) = (place.id(), &place.set.changes);
-                let committing = pin!(core.lines.commit(core, &place));
-                match core.bounded("commit", id, committing).await {
-                    Ok(settled) => {
-                        events::committed(core, id, changes);
-                        let is_to_be_told = core.tells_each_commit(&settled.record);
-                        let below = self.state.lock().settle(settled, secret, is_to_be_told);
-                        // Changes that were made meanwhile may fail on the new values, which their own
-                        // commit will say: these are committed.
-                        let _ = self.put_onto(&below);
-                        Ok(())
-                    }
-                    // A login that came too late for its own session does not have to wait for a
-                    // cookie that may never arrive: it begins a session of its own.
-                    Err(error @ SessionError::Superseded) if changes.login.is_some() => {
-                        // Also if the new one cannot be stored: the old secret's cookie is worth nothing, and
-                        // would replace another login's.
-                        self.state.lock().lose(error);
-                        Box::pin(self.create(changes)).await
-                    }
-                    Err(error) => Err(self.state.lock().lose(error)),
-                }
-            }
-        }
-    }
-
-    /// Puts newer values below what the request has changed and not committed. Closures are replayed
-    /// without the session's lock: they are the application's, and may use the session.
-    fn put_onto(&self, below: &Below) -> Result<(), SessionError> {
-        for _ in 0..MOST_REPLAYS {
-            let changes = self.state.lock().draft.changes().clone();
-            let (edits, outcome) = match below.replay(&changes) {
-                Ok(edits) => (Some(edits), Ok(())),
-                Err(error) => (None, Err(error)),
-            };
-            if self.state.lock().draft.put_onto(below, &changes, edits) {
-                return outcome;
-            }
-        }
-        // The request, or a closure of it, goes on changing the session. The commit will replay it all.
-        self.state.lock().draft.put_unseen(below);
-        Ok(())
-    }
-
-    /// Begins a session with these changes, if they leave anything to store.
-    async fn create(&self, changes: &Changes) -> Result<(), SessionError> {
-        let core = self.core();
-        let secret = SessionSecret::random(&*core.entropy)?;
-        let (id, lineage) = core.draw_identity()?;
-        let (now, lifetimes) = (core.clock.now(), core.terms.lifetimes);
-        let fresh = Record::new(id, lineage, secret.hash(), now, lifetimes);
-        let Some((record, own)) = core.terms.begin(fresh, changes)? else {
-            return Ok(());
-        };
-        let creating = pin!(core.create(record, secret));
-        let (record, secret) = core.bounded("create", id, creating).await?;
-        events::created(core, &record);
-        let below = self.state.lock().hold_new(record, own, secret);
-        // As after any commit.
-        let _ = self.put_onto(&below);
-        Ok(())
     }
 
     /// Ends a request that gets no response.
@@ -379,6 +284,3 @@ impl fmt::Debug for Presented {
         })
     }
 }
-
-/// Each time, the request would have to change its session just then.
-const MOST_REPLAYS: u32 = 16;

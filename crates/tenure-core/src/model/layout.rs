@@ -172,6 +172,56 @@ pub enum DecodeError {
     KeyOrder,
 }
 
+impl Record {
+    /// The extension of that kind, if there is one.
+    pub(super) fn extension(&self, kind: u16) -> Option<&[u8]> {
+        let mut extensions = Extensions(&self.parts().extensions);
+        let found = extensions.find(|(found, _)| *found == kind);
+        found.map(|(_, bytes)| bytes)
+    }
+
+    /// The same record, with another extension of that kind or without one. One that has no room is left out.
+    #[must_use]
+    pub(super) fn with_extension(mut self, kind: u16, bytes: Option<Vec<u8>>) -> Self {
+        if self.extension(kind) == bytes.as_deref() {
+            return self;
+        }
+        let all = Extensions(&self.parts().extensions).filter(|(found, _)| *found != kind);
+        let mut all: Vec<_> = all
+            .chain(bytes.as_deref().map(|bytes| (kind, bytes)))
+            .collect();
+        all.sort_unstable();
+        let mut block = BytesMut::new();
+        for (kind, bytes) in all {
+            let needed = 2 * size_of::<u16>() + bytes.len();
+            if let Ok(length) = u16::try_from(bytes.len())
+                && block.len() + needed <= usize::from(u16::MAX)
+            {
+                block.put_u16(kind);
+                block.put_u16(length);
+                block.put_slice(bytes);
+            }
+        }
+        self.parts_mut().extensions = block.freeze();
+        self
+    }
+}
+
+/// The extensions of a block that was checked when it was read.
+struct Extensions<'a>(&'a [u8]);
+
+impl<'a> Iterator for Extensions<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let kind = self.0.try_get_u16().ok()?;
+        let length = self.0.try_get_u16().ok()?;
+        let (bytes, rest) = self.0.split_at_checked(usize::from(length))?;
+        self.0 = rest;
+        Some((kind, bytes))
+    }
+}
+
 /// Takes the block of extensions out: entries of a kind, a length and bytes, in ascending order of their
 /// kinds.
 fn take_extensions(stored: &mut Bytes) -> Result<Bytes, DecodeError> {

@@ -48,6 +48,14 @@ impl Lifetimes {
         self.absolute
     }
 
+    /// The same, cut off at a limit of a second or more.
+    pub(crate) fn at_most(self, limit: Duration) -> Self {
+        Self {
+            idle: self.idle.min(limit),
+            absolute: self.absolute.min(limit),
+        }
+    }
+
     pub(crate) fn absolute_end(&self, now: Timestamp) -> Timestamp {
         now.after(self.absolute)
     }
@@ -57,7 +65,7 @@ impl Lifetimes {
     }
 
     /// The lease's new end, if renewing it now is worth a store call: when that wins a tenth of the
-    /// idle timeout or more.
+    /// idle timeout or 15 minutes.
     pub(crate) fn renewal(&self, record: &Record, now: Timestamp) -> Option<Timestamp> {
         let renewed = self.lease_end(now, record.absolute_end());
         (renewed.since(record.lease_end()) >= self.renewal_interval()).then_some(renewed)
@@ -65,7 +73,7 @@ impl Lifetimes {
 
     /// How much later than now a lease must be able to end for a renewal to be worth it.
     pub(crate) fn renewal_interval(&self) -> Duration {
-        self.idle / RENEWALS_PER_IDLE_TIMEOUT
+        (self.idle / RENEWALS_PER_IDLE_TIMEOUT).min(LONGEST_RENEWAL_INTERVAL)
     }
 
     /// What users get who ask to be remembered: 14 days idle, 30 days in all, the longest time between
@@ -118,6 +126,10 @@ pub enum LifetimesError {
 }
 
 const RENEWALS_PER_IDLE_TIMEOUT: u32 = 10;
+
+/// So that "last seen" means something for users who are remembered for weeks, and so that what an index has
+/// lost is found soon: four renewals an hour of use.
+const LONGEST_RENEWAL_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
 #[cfg(test)]
 mod tests {

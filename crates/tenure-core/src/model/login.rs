@@ -1,5 +1,6 @@
-use std::fmt;
+use std::{fmt, str::FromStr};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use super::{RECORD_HEADER_BYTES, Record, SecretHash, SessionId, layout};
@@ -21,7 +22,23 @@ impl LoginStamp {
     /// [`EntropyError`] when the generator fails.
     pub fn random(source: &dyn Entropy) -> Result<Self, EntropyError> {
         // Zero stands for nobody.
-        Ok(Self(u64::from_be_bytes(random(source)?).max(1)))
+        Ok(Self((u64::from_be_bytes(random(source)?) & !ACTING).max(2)))
+    }
+
+    /// Draws the stamp of a login by which somebody acts in another one's name.
+    ///
+    /// # Errors
+    ///
+    /// [`EntropyError`] when the generator fails.
+    pub fn random_acting(source: &dyn Entropy) -> Result<Self, EntropyError> {
+        Ok(Self(u64::from_be_bytes(random(source)?) | ACTING))
+    }
+
+    /// Whether somebody acts in another one's name by it. Such logins take nobody's place: no limit counts them.
+    /// Odd stamps are theirs.
+    #[must_use]
+    pub const fn is_acting(self) -> bool {
+        self.0 & ACTING != 0
     }
 
     /// The stamp of that number.
@@ -39,6 +56,8 @@ impl LoginStamp {
     /// That of sessions in which nobody has logged in.
     pub const NOBODY: Self = Self(0);
 }
+
+const ACTING: u64 = 1;
 
 /// Names one login of one session: what a login index lists, and what it ends. An id alone would not do, since
 /// a session keeps it for life, whoever logs in.
@@ -97,6 +116,30 @@ impl LoginName {
     /// How long a stored name is.
     pub const BYTES: usize = 24;
 }
+
+/// As text, for the forms of pages such as "my devices": 32 characters of base64url. It is no secret, and lets nobody
+/// do anything.
+impl fmt::Display for LoginName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.to_bytes()))
+    }
+}
+
+impl FromStr for LoginName {
+    type Err = InvalidLoginName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLoginName> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        let name = bytes.and_then(|bytes| Self::from_bytes(&bytes));
+        name.ok_or(InvalidLoginName)
+    }
+}
+
+/// A text that names no login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the text names no login")]
+#[non_exhaustive]
+pub struct InvalidLoginName;
 
 impl fmt::Debug for LoginName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -206,5 +249,68 @@ impl fmt::Debug for Whose {
             Self::Login(_) => "Login(..)",
             Self::Secret(_) => "Secret(..)",
         })
+    }
+}
+
+/// Why the login index has refused a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginRefusal {
+    /// The user has as many logins as they [may have](crate::SessionManagerBuilder::max_sessions), and none is to
+    /// be ended for this one. Nothing was written.
+    #[error("the user has as many logins as are allowed")]
+    TooMany,
+    /// The user's logins were ended while this one was under way, or after its
+    /// [fence](crate::LoginOptions::fence) was taken: whatever it was based on, as the old password, may not count any
+    /// more.
+    #[error("the user's logins were ended meanwhile")]
+    Revoked,
+    /// Other logins of the user took the place of this one while it was under way.
+    #[error("other logins of the user took its place")]
+    Displaced,
+    /// The user [may not log in](crate::LoginIndex::block).
+    #[error("the user may not log in")]
+    Blocked,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_can_be_named_in_a_form() {
+        let name = LoginName::new(SessionId::from_bytes([7; 16]), LoginStamp::from_u64(9));
+        let text = name.to_string();
+        assert_eq!((text.len(), text.parse()), (32, Ok(name)));
+        for other in [
+            "",
+            "x",
+            &text[1..],
+            &format!("{text}AAAA"),
+            "!".repeat(32).as_str(),
+        ] {
+            assert_eq!(other.parse::<LoginName>(), Err(InvalidLoginName), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_stamp_tells_acting_from_logging_in() {
+        use crate::OsEntropy;
+        for _ in 0..100 {
+            assert!(!LoginStamp::random(&OsEntropy).unwrap().is_acting());
+            assert!(LoginStamp::random_acting(&OsEntropy).unwrap().is_acting());
+        }
+        assert!(!LoginStamp::NOBODY.is_acting());
+    }
+
+    #[test]
+    fn epochs_grow_also_where_the_clock_does_not_and_jump_over_what_was_lost() {
+        let at = Timestamp::from_millis;
+        assert_eq!(Epoch::default().next(at(1000)), Epoch::from_u64(1000));
+        assert_eq!(Epoch::from_u64(1000).next(at(900)), Epoch::from_u64(1001));
+        assert_eq!(
+            Epoch::from_u64(u64::MAX).next(at(0)),
+            Epoch::from_u64(u64::MAX)
+        );
     }
 }

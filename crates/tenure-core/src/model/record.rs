@@ -70,7 +70,7 @@ impl Record {
         &self.0
     }
 
-    fn parts_mut(&mut self) -> &mut Parts {
+    pub(super) fn parts_mut(&mut self) -> &mut Parts {
         Arc::make_mut(&mut self.0)
     }
 
@@ -214,6 +214,25 @@ impl Record {
         let parts = self.parts_mut();
         parts.principal = Some(principal);
         parts.login = login;
+        self
+    }
+
+    /// The same record, in which nobody is logged in any more.
+    #[must_use]
+    pub fn without_login(mut self) -> Self {
+        let parts = self.parts_mut();
+        parts.principal = None;
+        parts.login = Login::default();
+        parts.retention = Retention::Ordinary;
+        self.with_actor(None)
+    }
+
+    /// The same record, its login made in those epochs of its principal and of all sessions.
+    #[must_use]
+    pub(crate) fn with_admission(mut self, epoch: Epoch, gate: Epoch) -> Self {
+        let parts = self.parts_mut();
+        parts.login.epoch = epoch;
+        parts.gate = parts.gate.max(gate);
         self
     }
 

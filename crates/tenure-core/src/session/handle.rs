@@ -1,11 +1,12 @@
 use std::{
     fmt,
     iter::successors,
+    net::IpAddr,
     sync::{Arc, atomic::Ordering},
 };
 
 use super::Session;
-use crate::{Finish, SessionError, SessionManager, manager::Visit};
+use crate::{ClientInfo, Finish, SessionError, SessionManager, manager::Visit};
 
 /// A request's session, not loaded yet.
 ///
@@ -88,6 +89,17 @@ impl SessionHandle {
     pub async fn load(&self) -> Result<Session, SessionError> {
         self.visit.load().await?;
         Ok(Session::new(Arc::clone(&self.visit)))
+    }
+
+    /// Says what is known of the browser: the `User-Agent` field, and an address that the application trusts. For
+    /// adapters, before the request is handled. As much of it is kept with the session as the manager's
+    /// [`client_info`](crate::SessionManagerBuilder::client_info) says, when it begins or its user logs in.
+    pub fn note_client(&self, user_agent: Option<&[u8]>, address: Option<IpAddr>) {
+        let client_info = self.visit.manager().client_info();
+        if client_info != ClientInfo::Off {
+            self.visit
+                .note_client(client_info.keep(user_agent, address));
+        }
     }
 
     /// Not for a request that comes again after its response, as it may in actix.

@@ -2,16 +2,17 @@
 
 mod data;
 mod handle;
+mod login;
 mod stored;
 
 use std::{fmt, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::{data::SessionData, handle::SessionHandle, stored::Stored};
+pub use self::{data::SessionData, handle::SessionHandle, login::LoginOptions, stored::Stored};
 use crate::{
-    AnyKey, Epoch, Principal, Retention, SessionError, SessionId, SessionKey, Version,
-    changes::{NewLogin, Update, decode, decode_optional, encode},
+    AnyKey, SessionError, SessionId, SessionKey, Version,
+    changes::{Update, decode, decode_optional, encode},
     manager::Visit,
     model::Name,
 };
@@ -204,70 +205,6 @@ impl Session {
         Ok(())
     }
 
-    /// Who is logged in, if anyone.
-    #[must_use]
-    pub fn principal(&self) -> Option<Principal> {
-        let state = self.visit.state.lock();
-        let logging_in = state.logging_in().map(|login| &login.principal);
-        logging_in.or_else(|| state.shown()?.principal()).cloned()
-    }
-
-    /// Logs somebody in: binds the session to them, replaces its secret, and starts both of its
-    /// clocks again.
-    ///
-    /// The values stay, so that a visitor's basket survives the login. Call [`clear`](Self::clear)
-    /// first if somebody else may have been logged in before.
-    ///
-    /// # Security
-    ///
-    /// The new secret makes every cookie from before worthless, so that nobody who planted or saw
-    /// one is logged in along with the user (session fixation, OWASP WSTG-SESS-03).
-    ///
-    /// # Errors
-    ///
-    /// [`SessionError::Principal`] for a name that is empty or longer than 255 bytes, which is
-    /// answered with 500: check raw input with [`Principal::new`] first.
-    /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
-    pub fn login(&self, principal: impl AsRef<str>) -> Result<(), SessionError> {
-        self.log_in(principal, Retention::Ordinary)
-    }
-
-    /// Logs somebody in who asked to be remembered: as [`login`](Self::login), but the session has the
-    /// manager's [remembered lifetimes](crate::SessionManagerBuilder::remembered_lifetimes), and its
-    /// cookie outlives the browser's closing. Logging in again without it takes that back.
-    ///
-    /// # Security
-    ///
-    /// Whoever finds the device finds its user logged in. Before anything sensitive, ask those who
-    /// [are remembered](Self::is_remembered) for their password once more.
-    ///
-    /// # Errors
-    ///
-    /// As [`login`](Self::login).
-    pub fn login_remembered(&self, principal: impl AsRef<str>) -> Result<(), SessionError> {
-        self.log_in(principal, Retention::Remembered)
-    }
-
-    fn log_in(&self, principal: impl AsRef<str>, retention: Retention) -> Result<(), SessionError> {
-        let login = NewLogin {
-            principal: Principal::new(principal)?,
-            retention,
-            stamp: self.visit.manager().draw_stamp()?,
-            epoch: Epoch::default(),
-        };
-        self.visit.state.lock().bindable()?.log_in(login);
-        Ok(())
-    }
-
-    /// Whether the user has asked to be remembered; see [`login_remembered`](Self::login_remembered).
-    #[must_use]
-    pub fn is_remembered(&self) -> bool {
-        let state = self.visit.state.lock();
-        let logging_in = state.logging_in().map(|login| login.retention);
-        let retention = logging_in.or_else(|| Some(state.shown()?.retention()));
-        retention == Some(Retention::Remembered)
-    }
-
     /// Replaces the session's secret. To be called with every change of privileges that is not a
     /// [`login`](Self::login).
     ///
@@ -295,6 +232,23 @@ impl Session {
     pub fn destroy(&self) -> Result<(), SessionError> {
         // Outside of the lock: what else was changed is the application's in part.
         let dropped = self.visit.state.lock().destroy()?;
+        drop(dropped);
+        Ok(())
+    }
+
+    /// Ends the session as [`destroy`](Self::destroy) does, and begins another one in its place, without values
+    /// and with nobody logged in: for a message that the next page shows ("you are logged out"), or for a login that
+    /// is to keep nothing of what was before it.
+    ///
+    /// What is changed from here on belongs to the new session, which is stored if there is anything to store.
+    /// Otherwise the cookie is removed.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Sealed`].
+    pub fn regenerate(&self) -> Result<(), SessionError> {
+        // Outside of the lock: what else was changed is the application's in part.
+        let dropped = self.visit.state.lock().regenerate()?;
         drop(dropped);
         Ok(())
     }

@@ -8,7 +8,7 @@ mod memory;
 
 use std::{fmt, future::Future, sync::Arc};
 
-pub(crate) use self::erased::ErasedStore;
+pub(crate) use self::erased::{ErasedIndex, ErasedStore};
 pub use self::{
     error::{StoreError, StoreErrorKind},
     feed::{Fed, Feed, FeedListener},

@@ -1,4 +1,4 @@
-//! Every clause of the storage contract, around stores in memory.
+//! Every clause of the storage contract and of that of the login index, around stores in memory.
 
 use tenure_core::{MemoryStore, SessionId, SessionStore};
 use tenure_near_cache::NearCache;
@@ -50,12 +50,24 @@ mod without_a_feed {
     use super::*;
 
     tenure_testing::store_conformance!(CacheFixture::around(|store| store));
+
+    mod index {
+        use super::*;
+
+        tenure_testing::index_conformance!(CacheFixture::around(|store| store));
+    }
 }
 
 mod with_a_feed {
     use super::*;
 
     tenure_testing::store_conformance!(CacheFixture::around(FedStore::new));
+
+    mod index {
+        use super::*;
+
+        tenure_testing::index_conformance!(CacheFixture::around(FedStore::new));
+    }
 }
 
 mod twice {

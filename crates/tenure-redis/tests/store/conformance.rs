@@ -1,8 +1,10 @@
-//! Every clause of the storage contract, each on a server of its own.
+//! Every clause of the storage contract and of that of the login index, each on a server of its own.
 
 use tenure_core::SessionId;
 use tenure_redis::RedisStore;
-use tenure_testing::{Fixture, ManualClock, Planted, RedisServer, store_conformance};
+use tenure_testing::{
+    Fixture, ManualClock, Planted, RedisServer, index_conformance, store_conformance,
+};
 
 struct RedisFixture {
     store: RedisStore,
@@ -53,3 +55,9 @@ impl Fixture for RedisFixture {
 const MAX_RECORD_BYTES: usize = 64 << 10;
 
 store_conformance!(RedisFixture::start().await);
+
+mod index {
+    use super::{RedisFixture, index_conformance};
+
+    index_conformance!(RedisFixture::start().await);
+}

@@ -9,6 +9,8 @@ mod commands;
 mod conformance;
 mod connections;
 mod feed;
+mod index;
+mod index_oracle;
 mod memory;
 mod oracle;
 mod own_writes;

@@ -118,7 +118,7 @@ async fn absent_for_good(fixture: &impl Fixture, id: SessionId) {
 }
 
 /// Polls a future at most so often, each time only when it asked to be, then drops it.
-async fn poll_at_most<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn poll_at_most<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = polls;
     poll_fn(|context| {
@@ -137,6 +137,6 @@ async fn poll_at_most<T>(polls: u32, future: impl Future<Output = T>) -> Option<
 
 /// Never polled, dropped at the first await, at later ones, and in an order that lets short lives
 /// follow long ones.
-const POLLS: [u32; 24] = [
+pub(crate) const POLLS: [u32; 24] = [
     0, 1, 2, 1, 3, 0, 1, 4, 2, 5, 1, 1, 6, 3, 2, 0, 1, 8, 2, 1, 16, 1, 3, 1,
 ];

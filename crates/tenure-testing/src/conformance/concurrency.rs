@@ -188,7 +188,7 @@ pub async fn concurrent_loads_never_answer_with_another_session(fixture: impl Fi
 }
 
 /// Runs `task` in [`TASKS`] tasks that start together, and returns what each made of it.
-async fn at_once<F, M, T>(fixture: &Arc<F>, task: M) -> Vec<T::Output>
+pub(crate) async fn at_once<F, M, T>(fixture: &Arc<F>, task: M) -> Vec<T::Output>
 where
     F: Fixture,
     M: Fn(Arc<F>, usize) -> T,
@@ -241,7 +241,7 @@ fn count(record: &Record) -> usize {
         .unwrap_or_default()
 }
 
-const TASKS: usize = 16;
+pub(crate) const TASKS: usize = 16;
 const UPDATES_PER_TASK: usize = 25;
 const ROUNDS: usize = 8;
 const SESSIONS: usize = 64;

@@ -194,8 +194,28 @@ impl RedisServer {
 
     /// The commands that only the scripts of `tenure-redis` use. Redis counts those in a script besides
     /// the script itself; the store's clients send others, so that what was *sent* can be told apart.
-    pub const INSIDE_SCRIPTS: [&str; 7] = [
-        "set", "getrange", "setrange", "pexpire", "exists", "strlen", "del",
+    pub const INSIDE_SCRIPTS: [&str; 20] = [
+        "set",
+        "getrange",
+        "setrange",
+        "pexpire",
+        "exists",
+        "strlen",
+        "del",
+        // Those of the login index.
+        "hget",
+        "hset",
+        "hsetnx",
+        "hdel",
+        "zadd",
+        "zrem",
+        "zscore",
+        "zcard",
+        "zcount",
+        "zrange",
+        "zremrangebyscore",
+        "pttl",
+        "persist",
     ];
 
     /// Begins the counts of [`command_stats`](Self::command_stats) anew.

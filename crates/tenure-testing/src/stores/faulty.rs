@@ -7,11 +7,12 @@ use std::{
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
-    SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse, Whose,
+    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Principal, Record, Renewal,
+    SessionId, SessionIndex, SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
+    VersionUse, Whose,
 };
 
-use super::{Moment, Verb};
+use super::{Moment, Verb, index::IndexAnswer};
 
 /// Makes the calls of a store fail by a script.
 ///
@@ -22,7 +23,7 @@ use super::{Moment, Verb};
 /// # Examples
 ///
 /// ```
-/// use tenure_core::{Clock, Commit, Create, MemoryStore, SessionStore, StoreErrorKind, SystemClock};
+/// use tenure_core::{Clock, Commit, Create, MemoryStore, SessionIndex, SessionStore, StoreErrorKind, SystemClock};
 /// use tenure_testing::{FaultyStore, Moment, Verb, records};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -122,6 +123,17 @@ impl<S: SessionStore> FaultyStore<S> {
                 Err(scripted(kind))
             }
         }
+    }
+}
+
+impl<S: SessionStore + SessionIndex> FaultyStore<S> {
+    pub(super) async fn pass_on<T: IndexAnswer>(
+        &self,
+        verb: Verb,
+        _: Option<&Principal>,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.call(verb, call).await
     }
 }
 

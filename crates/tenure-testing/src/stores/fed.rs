@@ -2,10 +2,12 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
-    SessionStore, StoreError, Timestamp, Version, VersionUse, Whose,
+    Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, Principal, Record, Renewal,
+    SessionId, SessionIndex, SessionStore, StoreError, Timestamp, Version, VersionUse, Whose,
 };
 use tokio::sync::watch;
+
+use super::{Verb, index::IndexAnswer};
 
 /// Gives any store a [feed](SessionStore::feed): each handle is told what the others write, as the
 /// nodes around a shared server are.
@@ -166,6 +168,18 @@ impl fmt::Debug for Hub {
             .field("listeners", &state.listeners.len())
             .field("held", &state.held.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl<S: SessionStore + SessionIndex> FedStore<S> {
+    /// Nobody is told of what happens in the index.
+    pub(super) async fn pass_on<T: IndexAnswer>(
+        &self,
+        _: Verb,
+        _: Option<&Principal>,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        call.await
     }
 }
 

@@ -2,11 +2,12 @@ use std::{fmt, future::Future, sync::Arc};
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
-    SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse, Whose,
+    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, Principal, Record, Renewal,
+    SessionId, SessionIndex, SessionStore, StoreError, StoreErrorKind, Timestamp, Version,
+    VersionUse, Whose,
 };
 
-use super::Verb;
+use super::{Verb, index::IndexAnswer};
 
 /// Writes down what is asked of a store and what it answers.
 ///
@@ -67,6 +68,21 @@ impl<S: SessionStore> SpyStore<S> {
             Err(error) => Outcome::Failed(error.kind()),
         });
         result
+    }
+}
+
+impl<S: SessionStore + SessionIndex> SpyStore<S> {
+    pub(super) async fn pass_on<T: IndexAnswer>(
+        &self,
+        verb: Verb,
+        user: Option<&Principal>,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let entry = Call {
+            user: user.cloned(),
+            ..Call::of(verb)
+        };
+        self.watch(entry, call, T::outcome).await
     }
 }
 
@@ -244,17 +260,26 @@ impl fmt::Debug for CallLog {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     verb: Verb,
-    id: SessionId,
+    id: Option<SessionId>,
+    user: Option<Principal>,
     freshness: Option<Freshness>,
     version: Option<Version>,
     outcome: Outcome,
 }
 
 impl Call {
-    const fn new(verb: Verb, id: SessionId) -> Self {
+    fn new(verb: Verb, id: SessionId) -> Self {
+        Self {
+            id: Some(id),
+            ..Self::of(verb)
+        }
+    }
+
+    const fn of(verb: Verb) -> Self {
         Self {
             verb,
-            id,
+            id: None,
+            user: None,
             freshness: None,
             version: None,
             outcome: Outcome::Pending,
@@ -267,10 +292,16 @@ impl Call {
         self.verb
     }
 
-    /// Of which session.
+    /// Of which session, if the storage was asked.
     #[must_use]
-    pub const fn id(&self) -> SessionId {
+    pub const fn id(&self) -> Option<SessionId> {
         self.id
+    }
+
+    /// Of which principal, if the index was asked for one.
+    #[must_use]
+    pub const fn user(&self) -> Option<&Principal> {
+        self.user.as_ref()
     }
 
     /// How new a load had to be.
@@ -320,6 +351,26 @@ pub enum Outcome {
     Deleted,
     /// A renewal or a deletion met a later login.
     Superseded,
+    /// A reservation was admitted.
+    Admitted,
+    /// A reservation met the limit.
+    Full,
+    /// A reservation or a confirmation came after its epoch.
+    Revoked,
+    /// A reservation or a confirmation met others in its place.
+    Displaced,
+    /// A reservation was one of a blocked principal.
+    Blocked,
+    /// A login was confirmed.
+    Confirmed,
+    /// A login in use was known.
+    Known,
+    /// A login in use was entered again.
+    Entered,
+    /// A login in use had ended.
+    Ended,
+    /// An index has answered that says no more than that.
+    Answered,
     /// The call failed.
     Failed(StoreErrorKind),
     /// The caller dropped the call before it was answered.

@@ -96,6 +96,7 @@ impl LoginRoll {
         };
         let is_counted = |login: &LoginName, entry: &LoginEntry| {
             entry.state != LoginState::Condemned
+                && !login.stamp().is_acting()
                 && *login != reservation.login
                 && Some(*login) != reservation.replaces
         };
@@ -146,7 +147,7 @@ impl LoginRoll {
             return Confirm::Displaced;
         }
         self.enter(login, LoginState::Confirmed, ends_at);
-        if let Some(replaced) = replaces {
+        if let Some(replaced) = replaces.filter(|replaced| *replaced != login) {
             self.drop_if(replaced, LoginState::Confirmed);
         }
         self.keep_until(ends_at);

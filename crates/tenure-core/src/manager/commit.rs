@@ -1,0 +1,285 @@
+//! How a request's changes reach the store: its plan carried out.
+
+use std::{pin::pin, sync::Arc};
+
+use super::{
+    Visit,
+    core::Created,
+    events,
+    line::{Place, Settled},
+    logins::{Admission, LoggedIn},
+    plan::{Ending, Plan},
+};
+use crate::{
+    Actor, AuditAction, Delete, EndReason, Operator, Principal, Record, Retention, SessionId,
+    SessionSecret,
+    changes::{Below, Changes, NewLogin, SessionError},
+};
+
+impl Visit {
+    /// Commits what the request has changed so far, if it is not too late for that.
+    pub(crate) async fn commit_now(&self) -> Result<(), SessionError> {
+        if self.state.lock().is_abandoned() {
+            return Err(SessionError::Sealed);
+        }
+        self.commit().await
+    }
+
+    /// Commits what the request has changed so far.
+    pub(super) async fn commit(&self) -> Result<(), SessionError> {
+        let _turn = self.turn().await?;
+        let plan = self.state.lock().plan(&*self.core().entropy)?;
+        match plan.acting() {
+            None => self.carry_out(plan).await,
+            Some((user, actor)) => Box::pin(self.act(plan, user, actor)).await,
+        }
+    }
+
+    /// Lets an operator act in a user's name, and has it written down.
+    async fn act(&self, plan: Plan, user: Principal, actor: Actor) -> Result<(), SessionError> {
+        let by = Operator::new(actor.user.as_str(), "logs in as the user");
+        let work = self.carry_out(plan);
+        let (action, core) = (AuditAction::ActAs, self.core());
+        core.audited(action, Some(&user), Some(&by), work, |()| 1)
+            .await
+    }
+
+    async fn carry_out(&self, plan: Plan) -> Result<(), SessionError> {
+        let core = self.core();
+        match plan {
+            Plan::Nothing => Ok(()),
+            Plan::NothingNew { dropped } => {
+                drop(dropped);
+                Ok(())
+            }
+            Plan::Refuse { error, dropped } => {
+                drop(dropped);
+                Err(error)
+            }
+            Plan::Delete(ending) => Box::pin(self.end(ending)).await,
+            // Boxed, so that the most frequent plan's future has no room for the others.
+            Plan::Create {
+                changes,
+                instead_of,
+            } => {
+                if let Some(ending) = instead_of {
+                    Box::pin(self.end(ending)).await?;
+                }
+                Box::pin(self.create(&changes, None)).await
+            }
+            Plan::Commit {
+                onto,
+                mut set,
+                secret,
+            } => {
+                let id = onto.id();
+                if core.is_past_the_gate(&onto) {
+                    return Err(self.state.lock().lose(SessionError::Gone));
+                }
+                let mut admission = None;
+                if let Some(login) = &mut set.changes.login {
+                    let before = LoggedIn::of(&onto);
+                    admission = Box::pin(self.admit(login, id, before.as_ref())).await?;
+                }
+                // For the index only, so that without one nobody else holds the record.
+                let before = core.has_index().then(|| onto.clone());
+                let place = Arc::new(Place::new(onto, set));
+                let changes = &place.set.changes;
+                let committing = pin!(core.lines.commit(core, &place));
+                match core.bounded("commit", id, committing).await {
+                    Ok(settled) => {
+                        events::committed(core, id, changes);
+                        if let Some(before) = before {
+                            let noting = self.note_in_index(&before, changes, admission, &settled);
+                            Box::pin(noting).await?;
+                        }
+                        let is_to_be_told = core.tells_each_commit(&settled.record);
+                        let below = self.state.lock().settle(settled, secret, is_to_be_told);
+                        // Changes that were made meanwhile may fail on the new values, which their own
+                        // commit will say: these are committed.
+                        let _ = self.put_onto(&below);
+                        Ok(())
+                    }
+                    // A login that came too late for its own session does not have to wait for a
+                    // cookie that may never arrive: it begins a session of its own.
+                    Err(error @ SessionError::Superseded) if changes.login.is_some() => {
+                        // Also if the new one cannot be stored: the old secret's cookie is worth nothing, and
+                        // would replace another login's.
+                        self.state.lock().lose(error);
+                        let given_up = admission.map(|place| place.made);
+                        Box::pin(self.create(changes, given_up)).await
+                    }
+                    Err(error) => Err(self.state.lock().lose(error)),
+                }
+            }
+        }
+    }
+
+    /// Ends the session that the cookie names.
+    async fn end(&self, ending: Ending) -> Result<(), SessionError> {
+        let (core, id) = (self.core(), ending.id);
+        match core.delete(id, ending.whose).await? {
+            Delete::Superseded if ending.may_live_on => return Ok(()),
+            Delete::Superseded => return Err(self.state.lock().lose(SessionError::Superseded)),
+            Delete::Deleted => self.state.lock().forget(),
+            // Ended by another request, whose visitor may have logged in again since; or by this one, if
+            // it was sent again after it had happened, and then a dead cookie does no harm.
+            Delete::Absent => self.state.lock().find_ended(),
+        }
+        let user = ending.left.as_ref().map(|left| &left.user);
+        events::destroyed(core, id, user, EndReason::Logout);
+        core.settle_behind(ending.left);
+        core.note_absent(id);
+        Ok(())
+    }
+
+    /// Takes a place in the index, as long as the store may take.
+    async fn admit(
+        &self,
+        login: &mut NewLogin,
+        id: SessionId,
+        before: Option<&LoggedIn>,
+    ) -> Result<Option<Admission>, SessionError> {
+        let core = self.core();
+        let admitting = pin!(core.admit(login, id, before));
+        core.bounded_index("reserve", admitting).await
+    }
+
+    /// Tells the index what a commit has changed about who is logged in. Only a login waits for it.
+    async fn note_in_index(
+        &self,
+        before: &Record,
+        changes: &Changes,
+        admission: Option<Admission>,
+        settled: &Settled,
+    ) -> Result<(), SessionError> {
+        let core = self.core();
+        let left = LoggedIn::of(before);
+        if let Some(admission) = admission {
+            let user = admission.made.user.clone();
+            if let Err(error) = core.confirm(admission, &settled.record).await {
+                return Err(self.state.lock().lose(error));
+            }
+            // An entry of the same user has been replaced by the new one.
+            core.settle_behind(left.filter(|left| left.user != user || left.actor.is_some()));
+        } else if changes.logs_out {
+            core.settle_behind(left);
+        } else if core.is_touch_due(before, &settled.record) {
+            core.touch_behind(&settled.record);
+        }
+        Ok(())
+    }
+
+    /// Ends the other logins of whoever is logged in.
+    pub(crate) async fn end_others(&self) -> Result<usize, SessionError> {
+        let core = self.core();
+        let no_index = core.index().err();
+        if let Some(error) = no_index {
+            return Err(error);
+        }
+        self.commit_now().await?;
+        let held = self.state.lock().logged_in()?;
+        let (user, spared) = (&held.made.user, Some(held.made.login));
+        let work = core.end_logins(user, spared, false, EndReason::EndedByUser);
+        let acting = |actor: &Actor| Operator::new(actor.user.as_str(), "acting for the user");
+        let by = held.actor.as_ref().map(acting);
+        let ended = core.audited(
+            AuditAction::EndOthers,
+            Some(user),
+            by.as_ref(),
+            work,
+            |ended| ended.0 as u64,
+        );
+        let (count, fence) = ended.await?;
+        let login = NewLogin {
+            principal: held.made.user,
+            retention: held.retention,
+            stamp: self.manager().draw_stamp(held.actor.is_some())?,
+            actor: held.actor,
+            client: self.client(),
+            is_fresh: false,
+            fence: Some(fence),
+            epoch: fence,
+            gate: core.gate(),
+        };
+        self.state.lock().bindable()?.log_in(login);
+        self.commit_now().await?;
+        Ok(count)
+    }
+
+    /// Ends acting in somebody's name: whoever did is logged in themselves again, in the same session.
+    pub(crate) fn stop_acting(&self) -> Result<(), SessionError> {
+        let held = self.state.lock().logged_in()?;
+        let actor = held.actor.ok_or(SessionError::NobodyLoggedIn)?;
+        let login = NewLogin {
+            principal: actor.user,
+            actor: None,
+            retention: Retention::Ordinary,
+            stamp: self.manager().draw_stamp(false)?,
+            client: self.client(),
+            is_fresh: false,
+            fence: self.core().has_index().then_some(actor.epoch),
+            epoch: actor.epoch,
+            gate: self.core().gate(),
+        };
+        self.state.lock().bindable()?.log_in(login);
+        Ok(())
+    }
+
+    /// Puts newer values below what the request has changed and not committed. Closures are replayed
+    /// without the session's lock: they are the application's, and may use the session.
+    pub(super) fn put_onto(&self, below: &Below) -> Result<(), SessionError> {
+        for _ in 0..MOST_REPLAYS {
+            let changes = self.state.lock().draft.changes().clone();
+            let (edits, outcome) = match below.replay(&changes) {
+                Ok(edits) => (Some(edits), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            if self.state.lock().draft.put_onto(below, &changes, edits) {
+                return outcome;
+            }
+        }
+        // The request, or a closure of it, goes on changing the session. The commit will replay it all.
+        self.state.lock().draft.put_unseen(below);
+        Ok(())
+    }
+
+    /// Begins a session with these changes, if they leave anything to store.
+    async fn create(
+        &self,
+        changes: &Changes,
+        given_up: Option<LoggedIn>,
+    ) -> Result<(), SessionError> {
+        let core = self.core();
+        let secret = SessionSecret::random(&*core.entropy)?;
+        let (id, lineage) = core.draw_identity()?;
+        let (now, lifetimes) = (core.clock.now(), core.terms.lifetimes);
+        let mut fresh = Record::new(id, lineage, secret.hash(), now, lifetimes);
+        fresh = fresh.with_gate(core.gate());
+        if let Some(client) = self.client() {
+            fresh = fresh.with_client(&client);
+        }
+        let Some((record, own)) = core.terms.begin(fresh, changes)? else {
+            return Ok(());
+        };
+        let creating = pin!(core.create(record, secret, changes.login.clone(), given_up));
+        let Created {
+            record,
+            secret,
+            admission,
+        } = core.bounded("create", id, creating).await?;
+        if let Some(admission) = admission
+            && let Err(error) = core.confirm(admission, &record).await
+        {
+            return Err(self.state.lock().lose(error));
+        }
+        events::created(core, &record);
+        let below = self.state.lock().hold_new(record, own, secret);
+        // As after any commit.
+        let _ = self.put_onto(&below);
+        Ok(())
+    }
+}
+
+/// Each time, the request would have to change its session just then.
+const MOST_REPLAYS: u32 = 16;

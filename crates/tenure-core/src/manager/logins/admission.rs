@@ -1,0 +1,240 @@
+//! A login's way into the index: a place before its commit, an entry after it.
+
+use std::{pin::pin, sync::Arc};
+
+use futures_util::future::try_join_all;
+
+use super::{Core, LoggedIn, events, persistently};
+use crate::{
+    Actor, Confirm, Confirmation, EndReason, Epoch, Freshness, Load, LoginLimit, LoginName,
+    LoginRefusal, Principal, Record, Reservation, Reserve, SessionId, StoreErrorKind, Whose,
+    changes::{NewLogin, SessionError},
+};
+
+/// A login that has a place in the index, and none yet among those that count.
+#[derive(Clone, Debug)]
+#[must_use = "a login that is not confirmed must not be used"]
+pub(in super::super) struct Admission {
+    pub(in super::super) made: LoggedIn,
+    /// The epoch of its user's logins, and the actor with that of their own.
+    epoch: Epoch,
+    actor: Option<Actor>,
+    replaces: Option<LoginName>,
+}
+
+impl Core {
+    /// Takes a place in the index for a login that is about to be made in that session, and writes into it what the
+    /// record has to tell. `before` is the login that the session holds, or one with a place that was given up.
+    /// `None` without an index.
+    ///
+    /// Ends the logins that have to make room, and those whose ending others have left undone.
+    pub(in super::super) async fn admit(
+        &self,
+        new: &mut NewLogin,
+        session: SessionId,
+        before: Option<&LoggedIn>,
+    ) -> Result<Option<Admission>, SessionError> {
+        let admitted = self.try_to_admit(new, session, before).await;
+        self.observe_refusal(&new.principal, admitted)
+    }
+
+    async fn try_to_admit(
+        &self,
+        new: &mut NewLogin,
+        session: SessionId,
+        before: Option<&LoggedIn>,
+    ) -> Result<Option<Admission>, SessionError> {
+        let Some(index) = &self.index else {
+            return Ok(None);
+        };
+        let made = LoggedIn {
+            user: new.principal.clone(),
+            actor: new.actor.as_ref().map(|actor| actor.user.clone()),
+            login: LoginName::new(session, new.stamp),
+        };
+        let reservation = |user: &Principal| Reservation {
+            login: made.login,
+            replaces: before
+                .filter(|before| before.user == *user)
+                .map(|it| it.login),
+            limit: None,
+            fence: None,
+            dead: Vec::new(),
+            kept_until: self.index_kept_until(),
+        };
+        new.gate = self.gate();
+        if let Some(actor) = &mut new.actor {
+            let reservation = reservation(&actor.user);
+            actor.epoch = self.reserve(&actor.user, reservation, None).await?;
+        }
+        let limit = index.limit.filter(|_| made.actor.is_none());
+        let reservation = Reservation {
+            fence: new.fence,
+            ..reservation(&made.user)
+        };
+        let replaces = reservation.replaces;
+        new.epoch = self.reserve(&made.user, reservation, limit).await?;
+        Ok(Some(Admission {
+            made,
+            epoch: new.epoch,
+            actor: new.actor.clone(),
+            replaces,
+        }))
+    }
+
+    /// Tells of a login that the index has refused.
+    fn observe_refusal<T>(
+        &self,
+        user: &Principal,
+        outcome: Result<T, SessionError>,
+    ) -> Result<T, SessionError> {
+        if let Err(SessionError::LoginRefused(refusal)) = &outcome {
+            events::login_refused(self, user, *refusal);
+        }
+        outcome
+    }
+
+    /// Takes a place in one principal's index.
+    async fn reserve(
+        &self,
+        user: &Principal,
+        mut reservation: Reservation,
+        limit: Option<LoginLimit>,
+    ) -> Result<Epoch, SessionError> {
+        let index = self.index()?;
+        reservation.limit = limit.map(|limit| LoginLimit {
+            evicts: false,
+            ..limit
+        });
+        loop {
+            match persistently(|| index.store.reserve(user, reservation.clone())).await? {
+                Reserve::Admitted { epoch, condemned } => {
+                    self.finish_ending(user, condemned, EndReason::Displaced)
+                        .await?;
+                    return Ok(epoch);
+                }
+                Reserve::Full(logins) => {
+                    // First those go whose sessions have ended anyway.
+                    reservation.dead = self.dead_of(logins).await?;
+                    if reservation.dead.is_empty() {
+                        if reservation.limit == limit {
+                            return Err(LoginRefusal::TooMany.into());
+                        }
+                        reservation.limit = limit;
+                    }
+                }
+                Reserve::Revoked => return Err(LoginRefusal::Revoked.into()),
+                Reserve::Displaced => return Err(LoginRefusal::Displaced.into()),
+                Reserve::Blocked => return Err(LoginRefusal::Blocked.into()),
+            }
+        }
+    }
+
+    /// Enters a login whose session is stored. If it does not count any more, its session is deleted: nobody
+    /// has its cookie yet.
+    pub(in super::super) async fn confirm(
+        &self,
+        admission: Admission,
+        stored: &Record,
+    ) -> Result<(), SessionError> {
+        let index = self.index()?;
+        let Admission {
+            made,
+            epoch,
+            actor,
+            replaces,
+        } = admission;
+        if LoginName::of(stored) != Some(made.login) {
+            // Somebody has logged in to the very session since, so there is nothing of this one to enter.
+            return Ok(());
+        }
+        let places = [
+            Some((&made.user, epoch)),
+            actor.as_ref().map(|actor| (&actor.user, actor.epoch)),
+        ];
+        let confirming = async {
+            for (user, epoch) in places.into_iter().flatten() {
+                let confirmation = Confirmation {
+                    login: made.login,
+                    replaces,
+                    epoch,
+                    ends_at: stored.absolute_end(),
+                };
+                let confirm = || index.store.confirm(user, confirmation);
+                let refusal = match persistently(confirm).await? {
+                    Confirm::Confirmed => continue,
+                    Confirm::Revoked => LoginRefusal::Revoked,
+                    Confirm::Displaced => LoginRefusal::Displaced,
+                };
+                for user in made.users() {
+                    self.finish_ending(user, vec![made.login], EndReason::LoginRefused)
+                        .await?;
+                }
+                return Err(refusal.into());
+            }
+            Ok(())
+        };
+        let confirmed = self.bounded_index("confirm", pin!(confirming)).await;
+        self.observe_refusal(&made.user, confirmed)
+    }
+
+    /// Those of some logins whose sessions have ended, or are not theirs any more.
+    pub(super) async fn dead_of(
+        &self,
+        logins: Vec<LoginName>,
+    ) -> Result<Vec<LoginName>, SessionError> {
+        let looks = logins
+            .into_iter()
+            .map(|login| async move { Ok::<_, SessionError>((login, self.look_at(login).await?)) });
+        let looks = try_join_all(looks).await?;
+        let dead = looks
+            .into_iter()
+            .filter(|(_, seen)| matches!(seen, Sight::Dead));
+        Ok(dead.map(|(login, _)| login).collect())
+    }
+
+    /// What is stored of a login, past any cache.
+    pub(super) async fn look_at(&self, login: LoginName) -> Result<Sight, SessionError> {
+        match self.store.load(login.session(), Freshness::Latest).await {
+            Ok(Load::Found(record))
+                if LoginName::of(&record) == Some(login) && !self.is_past_the_gate(&record) =>
+            {
+                Ok(Sight::Live(record))
+            }
+            Ok(Load::Found(_) | Load::Expired(_) | Load::Absent) => Ok(Sight::Dead),
+            // It may be a live one that a later version of tenure has written.
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => Ok(Sight::Unreadable),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Drops the entry of a login that its own session has let go of. Not awaited by the response: until then
+    /// it is an entry without a session, which does no harm.
+    pub(in super::super) fn settle_behind(self: &Arc<Self>, left: Option<LoggedIn>) {
+        let (Some(left), Some(_)) = (left, &self.index) else {
+            return;
+        };
+        let core = Arc::clone(self);
+        self.behind(async move {
+            let Some(index) = &core.index else { return };
+            for user in left.users() {
+                let settle = async { Ok(index.store.settle(user, vec![left.login]).await?) };
+                // A fault leaves an entry without a session.
+                let _ = core.bounded_index("settle", pin!(settle)).await;
+            }
+        });
+    }
+}
+
+/// What was found of a login.
+#[derive(Debug)]
+pub(super) enum Sight {
+    Live(Record),
+    Unreadable,
+    Dead,
+}
+
+/// The session is ended only if it still is that login's.
+pub(super) const fn whose(login: LoginName) -> Whose {
+    Whose::Login(login.stamp())
+}
