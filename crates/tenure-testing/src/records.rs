@@ -62,7 +62,7 @@ pub fn logged_in(record: &Record, principal: &str, now: Timestamp) -> Record {
         Ok(principal) => principal,
         Err(error) => panic!("{error}"),
     };
-    let stamp = LoginStamp::from_u64(random_tag());
+    let stamp = random_stamp();
     record
         .clone()
         .with_login(principal, Login::new(stamp, Epoch::default(), now))
@@ -138,7 +138,7 @@ pub fn random_id() -> SessionId {
 /// If the operating system's generator fails.
 #[must_use]
 pub fn random_login() -> LoginName {
-    LoginName::new(random_id(), LoginStamp::from_u64(random_tag()))
+    LoginName::new(random_id(), random_stamp())
 }
 
 /// A principal of whom nobody knows.
@@ -153,6 +153,12 @@ pub fn random_principal() -> Principal {
         Ok(principal) => principal,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// That of somebody who logs in for themselves: even, since no limit counts the others, and not zero, which is
+/// nobody's.
+fn random_stamp() -> LoginStamp {
+    LoginStamp::from_u64(u64::from_be_bytes(random()) & !1 | 2)
 }
 
 /// Never zero, which in a lineage means "before the first commit".
