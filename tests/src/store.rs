@@ -100,6 +100,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.reserve(user, reservation).await,
             Self::Redis(store) => store.reserve(user, reservation).await,
             Self::NearCache(store) => store.reserve(user, reservation).await,
+            Self::Sqlite(store) => store.reserve(user, reservation).await,
         }
     }
 
@@ -112,6 +113,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.confirm(user, confirmation).await,
             Self::Redis(store) => store.confirm(user, confirmation).await,
             Self::NearCache(store) => store.confirm(user, confirmation).await,
+            Self::Sqlite(store) => store.confirm(user, confirmation).await,
         }
     }
 
@@ -120,6 +122,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.end(user, ending).await,
             Self::Redis(store) => store.end(user, ending).await,
             Self::NearCache(store) => store.end(user, ending).await,
+            Self::Sqlite(store) => store.end(user, ending).await,
         }
     }
 
@@ -128,6 +131,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.condemn(user, login).await,
             Self::Redis(store) => store.condemn(user, login).await,
             Self::NearCache(store) => store.condemn(user, login).await,
+            Self::Sqlite(store) => store.condemn(user, login).await,
         }
     }
 
@@ -136,6 +140,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.settle(user, logins).await,
             Self::Redis(store) => store.settle(user, logins).await,
             Self::NearCache(store) => store.settle(user, logins).await,
+            Self::Sqlite(store) => store.settle(user, logins).await,
         }
     }
 
@@ -144,6 +149,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.touch(user, seen).await,
             Self::Redis(store) => store.touch(user, seen).await,
             Self::NearCache(store) => store.touch(user, seen).await,
+            Self::Sqlite(store) => store.touch(user, seen).await,
         }
     }
 
@@ -152,6 +158,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.standing(user).await,
             Self::Redis(store) => store.standing(user).await,
             Self::NearCache(store) => store.standing(user).await,
+            Self::Sqlite(store) => store.standing(user).await,
         }
     }
 
@@ -160,6 +167,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.unblock(user, blocked_in).await,
             Self::Redis(store) => store.unblock(user, blocked_in).await,
             Self::NearCache(store) => store.unblock(user, blocked_in).await,
+            Self::Sqlite(store) => store.unblock(user, blocked_in).await,
         }
     }
 
@@ -173,6 +181,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.logins(user, after, most).await,
             Self::Redis(store) => store.logins(user, after, most).await,
             Self::NearCache(store) => store.logins(user, after, most).await,
+            Self::Sqlite(store) => store.logins(user, after, most).await,
         }
     }
 
@@ -181,6 +190,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.users(after).await,
             Self::Redis(store) => store.users(after).await,
             Self::NearCache(store) => store.users(after).await,
+            Self::Sqlite(store) => store.users(after).await,
         }
     }
 
@@ -189,6 +199,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.gate().await,
             Self::Redis(store) => store.gate().await,
             Self::NearCache(store) => store.gate().await,
+            Self::Sqlite(store) => store.gate().await,
         }
     }
 
@@ -197,6 +208,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.raise_gate(to).await,
             Self::Redis(store) => store.raise_gate(to).await,
             Self::NearCache(store) => store.raise_gate(to).await,
+            Self::Sqlite(store) => store.raise_gate(to).await,
         }
     }
 }

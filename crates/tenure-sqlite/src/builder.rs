@@ -140,6 +140,7 @@ impl SqliteStoreBuilder {
             path: file.path().to_owned(),
             writes: Arc::clone(&writes),
             reads: Arc::clone(&reads),
+            given_up: Arc::default(),
             deadline: self.deadline,
             max_record_bytes: self.max_record_bytes,
             ended,

@@ -25,7 +25,8 @@
 //!
 //! One thread writes. Whatever waits for it goes into one transaction, so that one wait for the disk serves all
 //! of it, and each call still has an outcome of its own: one that fails does not fail those beside it. A few
-//! threads read, and see what was written last. The async runtime is never blocked.
+//! threads read, and see what was written last; a read of something whose write was given up by its caller, and is
+//! still under way, waits for that. The async runtime is never blocked.
 //!
 //! A write is acknowledged when the disk has it, so a loss of power loses nothing that was acknowledged, logouts
 //! included. [`Durability::ProcessCrash`] gives that up for speed.
@@ -81,8 +82,10 @@
 mod builder;
 mod error;
 mod file;
+mod index;
 mod queue;
 mod readers;
+mod rolls;
 mod sessions;
 mod store;
 mod work;

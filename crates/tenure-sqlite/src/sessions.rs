@@ -12,13 +12,13 @@ use crate::error::{corrupt, ends_connection, fault};
 
 /// The table, through one connection, at one time.
 pub(crate) struct Sessions<'a> {
-    connection: &'a Connection,
-    now: Timestamp,
+    pub(crate) connection: &'a Connection,
+    pub(crate) now: Timestamp,
     broken: Cell<bool>,
 }
 
 /// A stored session, and where it is.
-pub(crate) struct Row {
+struct Row {
     rowid: i64,
     sweep_at: i64,
     record: Bytes,
@@ -120,21 +120,29 @@ impl<'a> Sessions<'a> {
         Ok(Delete::Deleted)
     }
 
-    /// Some of the sessions at which it is time to look whether they have ended.
-    pub(crate) fn due(&self, most: usize) -> Result<Vec<Row>, StoreError> {
+    /// Some of the sessions at which it is time to look whether they have ended, and of the rolls that can be
+    /// dropped.
+    pub(crate) fn due(&self, most: usize) -> Result<Due, StoreError> {
         let sql = "SELECT rowid, sweep_at, record FROM sessions WHERE sweep_at <= ?1 ORDER BY sweep_at LIMIT ?2";
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let due = self
             .connection
             .prepare_cached(sql)
             .and_then(|mut select| select.query_map([millis(self.now), most], row)?.collect());
-        self.noted(due)
+        Ok(Due {
+            sessions: self.noted(due)?,
+            rolls: self.rolls_that_are_over(most)?,
+        })
     }
 
-    /// Removes those that have ended, and enters the others again.
-    pub(crate) fn sweep(&self, due: Vec<Row>) -> Result<Swept, StoreError> {
+    /// Removes what has ended, and enters the other sessions again.
+    pub(crate) fn sweep(&self, due: Due) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
-        for row in due {
+        for number in due.rolls {
+            swept.seen += 1;
+            self.drop_roll(number)?;
+        }
+        for row in due.sessions {
             swept.seen += 1;
             let again = match Record::decode(row.record) {
                 Ok(record) if record.expiry(self.now).is_some() => {
@@ -150,6 +158,22 @@ impl<'a> Sessions<'a> {
             self.execute(sql, [row.rowid, again])?;
         }
         Ok(swept)
+    }
+
+    /// Several writes that happen together or not at all, beside what else is in the transaction.
+    pub(crate) fn atomically(
+        &self,
+        writes: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.noted(self.connection.execute_batch("SAVEPOINT verb"))?;
+        let outcome = writes();
+        let end = match outcome {
+            Ok(()) => "RELEASE verb",
+            Err(_) => "ROLLBACK TO verb; RELEASE verb",
+        };
+        // If SQLite has rolled everything back, there is no savepoint any more, and the first fault is what
+        // matters.
+        outcome.and(self.noted(self.connection.execute_batch(end)))
     }
 
     fn find(&self, id: SessionId) -> Result<Option<Row>, StoreError> {
@@ -179,7 +203,11 @@ impl<'a> Sessions<'a> {
         Ok(())
     }
 
-    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
+    pub(crate) fn execute(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<usize, StoreError> {
         let changed = self
             .connection
             .prepare_cached(sql)
@@ -187,7 +215,7 @@ impl<'a> Sessions<'a> {
         self.noted(changed)
     }
 
-    fn noted<T>(&self, outcome: rusqlite::Result<T>) -> Result<T, StoreError> {
+    pub(crate) fn noted<T>(&self, outcome: rusqlite::Result<T>) -> Result<T, StoreError> {
         outcome.map_err(|error| {
             if ends_connection(&error) {
                 self.broken.set(true);
@@ -197,10 +225,24 @@ impl<'a> Sessions<'a> {
     }
 }
 
+/// What a sweep has to look at.
+pub(crate) struct Due {
+    sessions: Vec<Row>,
+    rolls: Vec<i64>,
+}
+
+impl Due {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.rolls.is_empty()
+    }
+}
+
 /// What a sweep came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Swept {
+    /// Sessions and rolls.
     pub(crate) seen: usize,
+    /// Sessions.
     pub(crate) removed: usize,
 }
 
@@ -228,7 +270,7 @@ fn decode(id: SessionId, stored: Bytes) -> Result<Record, StoreError> {
 }
 
 /// SQLite's integers have a sign. The end of time is as good as any time after it.
-fn millis(time: Timestamp) -> i64 {
+pub(crate) fn millis(time: Timestamp) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 

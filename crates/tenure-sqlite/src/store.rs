@@ -18,7 +18,7 @@ use crate::{
     OpenError, SqliteStoreBuilder,
     queue::Queue,
     sessions::Sessions,
-    work::{self, Read, Write},
+    work::{self, GivenUp, Read, Subject, Write},
 };
 
 /// Keeps sessions in an SQLite file, for one machine: durable, with nothing to install.
@@ -56,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) path: PathBuf,
     pub(crate) writes: Arc<Queue<Box<dyn Write>>>,
     pub(crate) reads: Arc<Queue<Box<dyn Read>>>,
+    pub(crate) given_up: Arc<GivenUp>,
     pub(crate) deadline: Duration,
     pub(crate) max_record_bytes: usize,
     /// Its other half is dropped when the threads have ended and the file is closed.
@@ -119,18 +120,30 @@ impl SqliteStore {
         let _ = ended.changed().await;
     }
 
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
+        subject: Subject,
         action: impl FnOnce(&Sessions<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        if self.shared.given_up.concerns(subject) {
+            // Behind it.
+            Box::pin(self.write(subject, |_| Ok(()))).await?;
+        }
         work::read(&self.shared.reads, self.shared.deadline, action).await
     }
 
-    async fn write<T: Send + 'static>(
+    pub(crate) async fn write<T: Send + 'static>(
         &self,
+        subject: Subject,
         action: impl FnMut(&Sessions<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        work::write(&self.shared.writes, self.shared.deadline, action).await
+        let Shared {
+            writes,
+            deadline,
+            given_up,
+            ..
+        } = &*self.shared;
+        work::write(writes, *deadline, subject, given_up, action).await
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, StoreError> {
@@ -151,19 +164,20 @@ impl fmt::Debug for SqliteStore {
 
 impl SessionStore for SqliteStore {
     async fn load(&self, id: SessionId, _: Freshness) -> Result<Load, StoreError> {
-        self.read(move |sessions| sessions.load(id)).await
+        let load = move |sessions: &Sessions<'_>| sessions.load(id);
+        self.read(Subject::of(id), load).await
     }
 
     async fn create(&self, record: Record) -> Result<Create, StoreError> {
-        let encoded = self.encode(&record)?;
-        self.write(move |sessions| sessions.create(&record, &encoded))
-            .await
+        let (id, encoded) = (Subject::of(record.id()), self.encode(&record)?);
+        let create = move |sessions: &Sessions<'_>| sessions.create(&record, &encoded);
+        self.write(id, create).await
     }
 
     async fn commit(&self, expected: Version, record: Record) -> Result<Commit, StoreError> {
-        let encoded = self.encode(&record)?;
-        self.write(move |sessions| sessions.commit(expected, &record, &encoded))
-            .await
+        let (id, encoded) = (Subject::of(record.id()), self.encode(&record)?);
+        let commit = move |sessions: &Sessions<'_>| sessions.commit(expected, &record, &encoded);
+        self.write(id, commit).await
     }
 
     async fn renew(
@@ -172,11 +186,12 @@ impl SessionStore for SqliteStore {
         whose: Whose,
         lease_end: Timestamp,
     ) -> Result<Renewal, StoreError> {
-        self.write(move |sessions| sessions.renew(id, whose, lease_end))
-            .await
+        let renew = move |sessions: &Sessions<'_>| sessions.renew(id, whose, lease_end);
+        self.write(Subject::of(id), renew).await
     }
 
     async fn delete(&self, id: SessionId, whose: Whose) -> Result<Delete, StoreError> {
-        self.write(move |sessions| sessions.delete(id, whose)).await
+        let delete = move |sessions: &Sessions<'_>| sessions.delete(id, whose);
+        self.write(Subject::of(id), delete).await
     }
 }

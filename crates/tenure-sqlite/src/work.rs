@@ -1,13 +1,15 @@
 //! What a caller hands to a thread, and how the caller gets the outcome.
 
 use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tenure_core::{StoreError, StoreErrorKind};
 use tokio::{
     sync::oneshot::{self, Receiver, Sender},
@@ -37,6 +39,43 @@ pub(crate) trait Write: Send {
 
     /// Tells the caller what came of it, when the transaction has ended.
     fn answer(self: Box<Self>, end: Result<(), StoreError>);
+}
+
+/// What a call is about: a session, or a principal's logins. Two may look the same, which costs time and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subject(u64);
+
+impl Subject {
+    pub(crate) fn of(value: impl Hash) -> Self {
+        Self(BuildHasherDefault::<DefaultHasher>::default().hash_one(value))
+    }
+}
+
+/// The writes that are under way although their callers have left: whoever reads the same then has to see what
+/// they leave, and not what was there before.
+#[derive(Debug, Default)]
+pub(crate) struct GivenUp {
+    count: AtomicUsize,
+    subjects: Mutex<Vec<Subject>>,
+}
+
+impl GivenUp {
+    pub(crate) fn concerns(&self, subject: Subject) -> bool {
+        self.count.load(Ordering::Acquire) > 0 && self.subjects.lock().contains(&subject)
+    }
+
+    fn add(&self, subject: Subject) {
+        self.subjects.lock().push(subject);
+        self.count.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn remove(&self, subject: Subject) {
+        let mut subjects = self.subjects.lock();
+        if let Some(at) = subjects.iter().position(|other| *other == subject) {
+            subjects.swap_remove(at);
+            self.count.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
 }
 
 /// Reads, on whichever thread takes it out of the queue.
@@ -69,10 +108,16 @@ pub(crate) async fn read<T: Send + 'static>(
 pub(crate) async fn write<T: Send + 'static>(
     queue: &Queue<Box<dyn Write>>,
     deadline: Duration,
+    subject: Subject,
+    given_up: &Arc<GivenUp>,
     action: impl FnMut(&Sessions<'_>) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let (reply, answer) = oneshot::channel();
-    let claim = Arc::new(Claim::default());
+    let claim = Arc::new(Claim {
+        state: AtomicU8::new(WAITING),
+        subject,
+        given_up: Arc::clone(given_up),
+    });
     queue
         .push(Box::new(Writing {
             action,
@@ -86,7 +131,7 @@ pub(crate) async fn write<T: Send + 'static>(
         Ok(Ok(outcome)) => outcome,
         // The thread has ended in the midst of it.
         Ok(Err(_)) => Err(StoreError::new(StoreErrorKind::Interrupted)),
-        Err(_) if waiting.claim.take() => Err(StoreError::with_source(
+        Err(_) if waiting.claim.withdraw() => Err(StoreError::with_source(
             StoreErrorKind::Unavailable,
             "the writing thread did not get to it in time, so nothing was written: the disk is slow, or \
              another process holds the session file locked",
@@ -130,7 +175,7 @@ where
     }
 
     fn claim(&self) -> bool {
-        self.claim.take()
+        self.claim.begin()
     }
 
     fn run(&mut self, sessions: &Sessions<'_>) {
@@ -138,23 +183,69 @@ where
     }
 
     fn answer(self: Box<Self>, end: Result<(), StoreError>) {
-        let Self { outcome, reply, .. } = *self;
+        let Self {
+            outcome,
+            claim,
+            reply,
+            ..
+        } = *self;
+        claim.end();
         let unrun = || Err(StoreError::new(StoreErrorKind::Unavailable));
         // Whoever has left meanwhile needs no answer.
         let _ = reply.send(end.and_then(|()| outcome.unwrap_or_else(unrun)));
     }
 }
 
-/// Taken once: by the thread that does the work, or by the caller who does not want it any more. So either
-/// it is known that nothing happened, or the call has begun.
-#[derive(Default)]
-struct Claim(AtomicBool);
+/// How far a write has come, as its caller and the writing thread both see it.
+struct Claim {
+    state: AtomicU8,
+    subject: Subject,
+    given_up: Arc<GivenUp>,
+}
 
 impl Claim {
-    fn take(&self) -> bool {
-        !self.0.swap(true, Ordering::AcqRel)
+    /// For the thread: begins, unless the caller has withdrawn.
+    fn begin(&self) -> bool {
+        self.moves(WAITING, BEGUN)
+    }
+
+    /// For the caller: whether nothing has happened, and nothing will.
+    fn withdraw(&self) -> bool {
+        if self.state.load(Ordering::Acquire) >= GIVEN_UP {
+            // As a rule, since it was answered.
+            return false;
+        }
+        if self.moves(WAITING, ENDED) {
+            return true;
+        }
+        // First, so that no reader comes in between.
+        self.given_up.add(self.subject);
+        if !self.moves(BEGUN, GIVEN_UP) {
+            self.given_up.remove(self.subject);
+        }
+        false
+    }
+
+    /// For the thread: what was to happen has happened.
+    fn end(&self) {
+        if self.state.swap(ENDED, Ordering::AcqRel) == GIVEN_UP {
+            self.given_up.remove(self.subject);
+        }
+    }
+
+    fn moves(&self, from: u8, to: u8) -> bool {
+        let moved = self
+            .state
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        moved.is_ok()
     }
 }
+
+const WAITING: u8 = 0;
+const BEGUN: u8 = 1;
+/// By its caller, after it had begun.
+const GIVEN_UP: u8 = 2;
+const ENDED: u8 = 3;
 
 struct Waiting<T> {
     claim: Arc<Claim>,
@@ -163,7 +254,7 @@ struct Waiting<T> {
 
 impl<T> Drop for Waiting<T> {
     fn drop(&mut self) {
-        self.claim.take();
+        self.claim.withdraw();
     }
 }
 

@@ -1,8 +1,10 @@
 use std::{fmt, sync::Arc};
 
 use tenure_core::{
-    Commit, Create, Delete, Fed, FeedListener, Freshness, Load, MemoryStore, Record, Renewal,
-    SessionId, SessionStore, StoreError, Timestamp, Version, VersionUse, Whose,
+    Commit, Confirm, Confirmation, Create, Delete, Ended, Ending, Epoch, Fed, FeedListener,
+    Freshness, Load, LoginCursor, LoginName, LoginPage, LoginSeen, MemoryStore, Principal, Record,
+    Renewal, Reservation, Reserve, SessionId, SessionIndex, SessionStore, StoreError, Timestamp,
+    Touch, UserCursor, UserPage, UserStanding, Version, VersionUse, Whose,
 };
 
 /// One of tenure's stores; see the [crate's documentation](crate) for which.
@@ -93,5 +95,68 @@ impl SessionStore for AnyStore {
             #[cfg(feature = "redis")]
             Store::Redis(store) => Some(store.feed(listener)?.map(Self::redis)),
         }
+    }
+}
+
+impl SessionIndex for AnyStore {
+    async fn reserve(
+        &self,
+        user: &Principal,
+        reservation: Reservation,
+    ) -> Result<Reserve, StoreError> {
+        with!(self, store => store.reserve(user, reservation).await)
+    }
+
+    async fn confirm(
+        &self,
+        user: &Principal,
+        confirmation: Confirmation,
+    ) -> Result<Confirm, StoreError> {
+        with!(self, store => store.confirm(user, confirmation).await)
+    }
+
+    async fn end(&self, user: &Principal, ending: Ending) -> Result<Ended, StoreError> {
+        with!(self, store => store.end(user, ending).await)
+    }
+
+    async fn condemn(&self, user: &Principal, login: LoginName) -> Result<bool, StoreError> {
+        with!(self, store => store.condemn(user, login).await)
+    }
+
+    async fn settle(&self, user: &Principal, logins: Vec<LoginName>) -> Result<(), StoreError> {
+        with!(self, store => store.settle(user, logins).await)
+    }
+
+    async fn touch(&self, user: &Principal, seen: LoginSeen) -> Result<Touch, StoreError> {
+        with!(self, store => store.touch(user, seen).await)
+    }
+
+    async fn standing(&self, user: &Principal) -> Result<UserStanding, StoreError> {
+        with!(self, store => store.standing(user).await)
+    }
+
+    async fn unblock(&self, user: &Principal, blocked_in: Epoch) -> Result<(), StoreError> {
+        with!(self, store => store.unblock(user, blocked_in).await)
+    }
+
+    async fn logins(
+        &self,
+        user: &Principal,
+        after: Option<LoginCursor>,
+        most: usize,
+    ) -> Result<LoginPage, StoreError> {
+        with!(self, store => store.logins(user, after, most).await)
+    }
+
+    async fn users(&self, after: Option<UserCursor>) -> Result<UserPage, StoreError> {
+        with!(self, store => store.users(after).await)
+    }
+
+    async fn gate(&self) -> Result<Epoch, StoreError> {
+        with!(self, store => store.gate().await)
+    }
+
+    async fn raise_gate(&self, to: Epoch) -> Result<Epoch, StoreError> {
+        with!(self, store => store.raise_gate(to).await)
     }
 }

@@ -9,15 +9,17 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use tenure_core::{
-    Clock, Commit, Create, Delete, FeedListener, Freshness, Load, Renewal, SessionId, SessionStore,
-    SystemClock, VersionUse, Whose,
+    Clock, Commit, Confirm, Confirmation, Create, Delete, Ending, FeedListener, Freshness, Load,
+    LoginCursor, LoginName, LoginSeen, Record, Renewal, Reservation, Reserve, SessionId,
+    SessionIndex, SessionStore, SystemClock, Touch, VersionUse, Whose,
 };
 use tenure_stores::{AnyStore, ConnectError, StoreUrl};
 use tenure_testing::{RedisServer, records};
 
-/// One session's life, through every verb.
+/// One session's life, and its user's, through every verb.
 async fn holds_a_session(store: &AnyStore) {
-    let created = records::fresh(SystemClock.now());
+    let now = SystemClock.now();
+    let created = records::fresh(now);
     let (id, whose) = (created.id(), Whose::Login(created.login().stamp));
     let outcome = store.create(created.clone()).await.unwrap();
     assert_eq!(outcome, Create::Created);
@@ -28,9 +30,59 @@ async fn holds_a_session(store: &AnyStore) {
     assert_eq!(outcome.unwrap(), Renewal::Renewed(next.version()));
     let outcome = store.load(id, Freshness::Latest).await;
     assert_eq!(outcome.unwrap(), Load::Found(next));
+    has_an_index(store, &created).await;
     assert_eq!(store.delete(id, whose).await.unwrap(), Delete::Deleted);
     let outcome = store.load(id, Freshness::Latest).await;
     assert_eq!(outcome.unwrap(), Load::Absent);
+}
+
+async fn has_an_index(store: &AnyStore, record: &Record) {
+    let (user, login) = (record.principal().unwrap(), LoginName::of(record).unwrap());
+    let (ends_at, standing) = (record.absolute_end(), store.standing(user).await.unwrap());
+    let reservation = Reservation {
+        login,
+        replaces: None,
+        limit: None,
+        fence: None,
+        dead: Vec::new(),
+        kept_until: ends_at,
+    };
+    let epoch = standing.epoch;
+    let reserved = store.reserve(user, reservation).await.unwrap();
+    assert!(matches!(reserved, Reserve::Admitted { epoch: found, .. } if found == epoch));
+    let confirmation = Confirmation {
+        login,
+        replaces: None,
+        epoch,
+        ends_at,
+    };
+    let confirmed = store.confirm(user, confirmation).await.unwrap();
+    assert_eq!(confirmed, Confirm::Confirmed);
+    let seen = LoginSeen {
+        login,
+        epoch,
+        ends_at,
+    };
+    assert_eq!(store.touch(user, seen).await.unwrap(), Touch::Known);
+    let listed = store.logins(user, None, 10).await.unwrap().logins;
+    assert_eq!(listed, [LoginCursor { ends_at, login }]);
+    let users = store.users(None).await.unwrap();
+    assert!(users.users.contains(user) || users.next.is_some());
+    assert!(store.condemn(user, login).await.unwrap());
+    let ending = Ending {
+        tag: record.login().stamp.as_u64(),
+        spares: None,
+        blocks: true,
+        kept_until: ends_at,
+    };
+    let ended = store.end(user, ending).await.unwrap();
+    assert_eq!(ended.condemned, [login]);
+    store.settle(user, vec![login]).await.unwrap();
+    store.unblock(user, ended.epoch).await.unwrap();
+    let standing = store.standing(user).await.unwrap();
+    assert_eq!((standing.epoch, standing.blocked_in), (ended.epoch, None));
+    let gate = store.gate().await.unwrap().next(record.created_at());
+    assert_eq!(store.raise_gate(gate).await.unwrap(), gate);
 }
 
 #[derive(Debug)]

@@ -142,7 +142,10 @@ fn localhost_cookie() -> Result<CookieConfig, Box<dyn Error>> {
     Ok(cookie.build()?)
 }
 
-#[expect(clippy::print_stdout, reason = "what to open, and where it leaves its traces")]
+#[expect(
+    clippy::print_stdout,
+    reason = "what to open, and where it leaves its traces"
+)]
 fn say(line: &str) {
     println!("{line}");
 }

@@ -69,7 +69,9 @@ impl Jar {
         let mut answer = String::new();
         connection.read_to_string(&mut answer).await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let set = head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
+        let set = head
+            .lines()
+            .find_map(|line| line.strip_prefix("set-cookie: "));
         if let Some((pair, _)) = set.and_then(|set| set.split_once(';')) {
             self.0 = Some(pair.to_owned());
         }
@@ -115,6 +117,11 @@ async fn what_it_leaves_in_its_folder_is_for_its_user_alone() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    let expected = ["quickstart.db", "quickstart.db-shm", "quickstart.db-wal", "quickstart.key"];
+    let expected = [
+        "quickstart.db",
+        "quickstart.db-shm",
+        "quickstart.db-wal",
+        "quickstart.key",
+    ];
     assert_eq!(names, expected);
 }

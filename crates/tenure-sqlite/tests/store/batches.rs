@@ -4,7 +4,10 @@ use std::fs;
 
 use futures_util::future::join_all;
 use rusqlite::Connection;
-use tenure_core::{Commit, Create, Record, SessionStore, StoreError, StoreErrorKind};
+use tenure_core::{
+    Commit, Create, LoginName, Record, Reservation, Reserve, SessionIndex, SessionStore,
+    StoreError, StoreErrorKind,
+};
 use tenure_sqlite::SqliteStore;
 use tenure_testing::records;
 
@@ -188,4 +191,47 @@ async fn a_file_at_its_limit_refuses_what_needs_room_and_nothing_else() {
     let created = store.create(session.clone()).await;
     assert_eq!(created.unwrap(), Create::Created);
     holds(&store, &session).await;
+}
+
+/// A verb of the login index is several statements; what fails in the middle leaves nothing behind.
+#[tokio::test]
+async fn a_step_of_the_index_happens_whole_or_not_at_all() {
+    let place = Place::new();
+    let store = place.open().await;
+    let other = place.other();
+    let session = place.fresh();
+    let user = session.principal().unwrap();
+    other
+        .execute_batch(
+            "CREATE TRIGGER fault BEFORE INSERT ON logins BEGIN SELECT raise(ABORT, 'by the test'); END",
+        )
+        .unwrap();
+    let reservation = Reservation {
+        login: LoginName::of(&session).unwrap(),
+        replaces: None,
+        limit: None,
+        fence: None,
+        dead: Vec::new(),
+        kept_until: session.absolute_end(),
+    };
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (refused, created, ()) = tokio::join!(
+        store.reserve(user, reservation.clone()),
+        store.create(session.clone()),
+        async { other.execute_batch("COMMIT").unwrap() },
+    );
+    assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::Refused);
+    assert_eq!(created.unwrap(), Create::Created);
+    let rolls = || -> i64 {
+        let count = "SELECT count(*) FROM rolls";
+        place
+            .other()
+            .query_row(count, (), |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(rolls(), 0);
+    other.execute_batch("DROP TRIGGER fault").unwrap();
+    let admitted = store.reserve(user, reservation).await.unwrap();
+    assert!(matches!(admitted, Reserve::Admitted { .. }));
+    assert_eq!(rolls(), 1);
 }

@@ -1,8 +1,8 @@
 //! Every clause of the storage contract, each on a file of its own.
 
 use tenure_core::SessionId;
-use tenure_sqlite::SqliteStore;
-use tenure_testing::{Fixture, ManualClock, Planted, store_conformance};
+use tenure_sqlite::{Durability, SqliteStore};
+use tenure_testing::{Fixture, ManualClock, Planted, index_conformance, store_conformance};
 
 use crate::support::Place;
 
@@ -13,8 +13,13 @@ struct SqliteFixture {
 
 impl SqliteFixture {
     async fn start() -> Self {
+        Self::with(Durability::PowerLoss).await
+    }
+
+    async fn with(durability: Durability) -> Self {
         let place = Place::new();
         let store = place.builder().max_record_bytes(MAX_RECORD_BYTES);
+        let store = store.durability(durability);
         Self {
             store: store.open().await.unwrap(),
             place,
@@ -48,3 +53,10 @@ impl Fixture for SqliteFixture {
 const MAX_RECORD_BYTES: usize = 64 << 10;
 
 store_conformance!(SqliteFixture::start().await);
+
+mod index {
+    use super::{Durability, SqliteFixture, index_conformance};
+
+    // Some clauses make thousands of logins, one after the other.
+    index_conformance!(SqliteFixture::with(Durability::ProcessCrash).await);
+}

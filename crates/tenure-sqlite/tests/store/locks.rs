@@ -1,9 +1,12 @@
 //! Other processes on the same file, and disks that do not answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tenure_core::{Commit, Create, Freshness, Load, SessionStore, StoreErrorKind};
-use tenure_testing::records;
+use parking_lot::{Condvar, Mutex};
+use tenure_core::{
+    Clock, Commit, Create, Freshness, Load, SessionStore, StoreErrorKind, Timestamp,
+};
+use tenure_testing::{ManualClock, records};
 use tokio::task::JoinSet;
 
 use crate::support::{Place, eventually, holds, lacks};
@@ -130,34 +133,73 @@ async fn a_write_whose_caller_leaves_while_it_waits_does_not_happen() {
     lacks(&store, &session).await;
 }
 
+/// A clock that the writing thread reads when it has begun a transaction and chosen what goes into it: there it
+/// stops, for as long as the gate is shut.
+#[derive(Clone, Debug)]
+struct Gate {
+    clock: ManualClock,
+    shut: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Gate {
+    fn shut(place: &Place) -> Self {
+        Self {
+            clock: place.clock.clone(),
+            shut: Arc::new((Mutex::new(true), Condvar::new())),
+        }
+    }
+
+    fn open(&self) {
+        *self.shut.0.lock() = false;
+        self.shut.1.notify_all();
+    }
+}
+
+impl Clock for Gate {
+    fn now(&self) -> Timestamp {
+        if std::thread::current().name() == Some("tenure-sqlite-write") {
+            let (shut, opened) = &*self.shut;
+            opened.wait_while(&mut shut.lock(), |shut| *shut);
+        }
+        self.clock.now()
+    }
+}
+
 #[tokio::test]
 async fn a_write_that_is_too_slow_may_have_happened_and_says_so() {
     let place = Place::new();
-    let store = place
-        .builder()
-        .deadline(Duration::from_millis(400))
-        .open()
-        .await
-        .unwrap();
-    // SQLite counts as far as that for each session.
-    let other = place.other();
-    other
-        .execute_batch(
-            "CREATE TRIGGER slow BEFORE INSERT ON sessions BEGIN
-                 SELECT count(*) FROM (
-                     WITH RECURSIVE steps (n) AS (
-                         SELECT 1 UNION ALL SELECT n + 1 FROM steps LIMIT 4000000
-                     ) SELECT n FROM steps
-                 );
-             END",
-        )
-        .unwrap();
+    let gate = Gate::shut(&place);
+    let deadline = Duration::from_millis(500);
+    let store = place.builder().deadline(deadline).clock(gate.clone());
+    let store = store.open().await.unwrap();
     let session = place.fresh();
     let error = store.create(session.clone()).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::TimedOut);
     assert!(error.outcome_unknown());
+    gate.open();
     store.close().await;
     holds(&place.open().await, &session).await;
+}
+
+#[tokio::test]
+async fn a_read_behind_a_write_that_was_given_up_sees_what_that_has_left() {
+    let place = Place::new();
+    let bystander = place.live(&place.open().await).await;
+    let gate = Gate::shut(&place);
+    let store = place.builder().clock(gate.clone()).open().await.unwrap();
+    let session = place.fresh();
+    let given_up = tokio::time::timeout(Duration::from_millis(500), store.create(session.clone()));
+    assert!(given_up.await.is_err(), "the gate is shut");
+    // Whoever reads something else need not wait.
+    holds(&store, &bystander).await;
+    let reading = tokio::spawn({
+        let (store, session) = (store.clone(), session.clone());
+        async move { holds(&store, &session).await }
+    });
+    holds(&store, &bystander).await;
+    assert!(!reading.is_finished());
+    gate.open();
+    reading.await.unwrap();
 }
 
 #[tokio::test]

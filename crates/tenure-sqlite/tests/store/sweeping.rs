@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tenure_core::{Create, SessionStore, Whose};
+use tenure_core::{
+    Create, Ending, Epoch, LoginName, LoginSeen, Principal, SessionIndex, SessionStore, Touch,
+    Whose,
+};
 use tenure_testing::records;
 
 use crate::support::{Place, eventually, holds, quoted};
@@ -124,6 +127,8 @@ async fn a_sweep_that_makes_sqlite_roll_back_does_not_fail_the_write_beside_it()
 #[tokio::test]
 async fn a_sweep_waits_for_another_process_and_comes_again() {
     let place = Place::new();
+    let session = place.live(&place.open().await).await;
+    let other = place.other();
     let store = place
         .builder()
         .sweep_interval(OFTEN)
@@ -131,8 +136,6 @@ async fn a_sweep_waits_for_another_process_and_comes_again() {
         .open()
         .await
         .unwrap();
-    let session = place.live(&store).await;
-    let other = place.other();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     place.clock.set(session.lease_end());
     let refused = store.create(place.fresh()).await;
@@ -171,4 +174,39 @@ async fn what_is_no_record_to_this_version_is_not_removed() {
         i64::try_from(tomorrow).unwrap(),
         "looked at once a day"
     );
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_user_goes_when_it_concerns_no_session_any_more() {
+    let place = Place::new();
+    let store = place.builder().sweep_interval(NEVER).open().await.unwrap();
+    let session = place.fresh();
+    let user = session.principal().unwrap();
+    let seen = LoginSeen {
+        login: LoginName::of(&session).unwrap(),
+        epoch: Epoch::default(),
+        ends_at: session.absolute_end(),
+    };
+    assert_eq!(store.touch(user, seen).await.unwrap(), Touch::Entered);
+    let blocked = Principal::new("blocked").unwrap();
+    let ending = Ending {
+        tag: 1,
+        spares: None,
+        blocks: true,
+        kept_until: session.absolute_end(),
+    };
+    let ended = store.end(&blocked, ending).await.unwrap();
+    place.clock.set(session.absolute_end());
+    place.live(&store).await;
+    let rows: (i64, i64) = place
+        .other()
+        .query_row(
+            "SELECT (SELECT count(*) FROM rolls), (SELECT count(*) FROM logins)",
+            (),
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    assert_eq!(rows, (1, 0), "a block stays until it is lifted");
+    let standing = store.standing(&blocked).await.unwrap();
+    assert_eq!(standing.blocked_in, Some(ended.epoch));
 }
