@@ -6,7 +6,7 @@ use tenure_core::{
     UserCursor, UserPage, UserStanding,
 };
 
-use crate::{SqliteStore, sessions::Sessions, work::Subject};
+use crate::{SqliteStore, rolls::Scope, sessions::Sessions, work::Subject};
 
 /// In the same file as the sessions. Each verb is a part of a transaction, in which [`LoginRoll`] decides.
 impl SessionIndex for SqliteStore {
@@ -16,7 +16,7 @@ impl SessionIndex for SqliteStore {
         reservation: Reservation,
     ) -> Result<Reserve, StoreError> {
         let change = move |roll: &mut LoginRoll, now| roll.reserve(&reservation, now);
-        self.change_roll(user, change).await
+        self.change_roll(user, None, change).await
     }
 
     async fn confirm(
@@ -24,28 +24,35 @@ impl SessionIndex for SqliteStore {
         user: &Principal,
         confirmation: Confirmation,
     ) -> Result<Confirm, StoreError> {
+        let concerned = [Some(confirmation.login), confirmation.replaces]
+            .into_iter()
+            .flatten()
+            .collect();
         let change = move |roll: &mut LoginRoll, _| roll.confirm(&confirmation);
-        self.change_roll(user, change).await
+        self.change_roll(user, Some(concerned), change).await
     }
 
     async fn end(&self, user: &Principal, ending: Ending) -> Result<Ended, StoreError> {
         let change = move |roll: &mut LoginRoll, now| roll.end(&ending, now);
-        self.change_roll(user, change).await
+        self.change_roll(user, None, change).await
     }
 
     async fn condemn(&self, user: &Principal, login: LoginName) -> Result<bool, StoreError> {
+        let concerned = vec![login];
         let change = move |roll: &mut LoginRoll, now| roll.condemn(login, now);
-        self.change_roll(user, change).await
+        self.change_roll(user, Some(concerned), change).await
     }
 
     async fn settle(&self, user: &Principal, logins: Vec<LoginName>) -> Result<(), StoreError> {
+        let concerned = logins.clone();
         let change = move |roll: &mut LoginRoll, _| roll.settle(&logins);
-        self.change_roll(user, change).await
+        self.change_roll(user, Some(concerned), change).await
     }
 
     async fn touch(&self, user: &Principal, seen: LoginSeen) -> Result<Touch, StoreError> {
+        let concerned = vec![seen.login];
         let change = move |roll: &mut LoginRoll, _| roll.touch(&seen);
-        self.change_roll(user, change).await
+        self.change_roll(user, Some(concerned), change).await
     }
 
     async fn standing(&self, user: &Principal) -> Result<UserStanding, StoreError> {
@@ -55,8 +62,9 @@ impl SessionIndex for SqliteStore {
     }
 
     async fn unblock(&self, user: &Principal, blocked_in: Epoch) -> Result<(), StoreError> {
+        let concerned = Vec::new();
         let change = move |roll: &mut LoginRoll, _| roll.unblock(blocked_in);
-        self.change_roll(user, change).await
+        self.change_roll(user, Some(concerned), change).await
     }
 
     async fn logins(
@@ -89,13 +97,18 @@ impl SessionIndex for SqliteStore {
 }
 
 impl SqliteStore {
+    /// `concerned` are the only logins that the change looks at; `None` for all.
     async fn change_roll<T: Send + 'static>(
         &self,
         user: &Principal,
+        concerned: Option<Vec<LoginName>>,
         change: impl Fn(&mut LoginRoll, Timestamp) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (subject, user) = (Subject::of(user), user.clone());
-        let action = move |sessions: &Sessions<'_>| sessions.change_roll(&user, &change);
+        let action = move |sessions: &Sessions<'_>| {
+            let scope = concerned.as_deref().map_or(Scope::All, Scope::Only);
+            sessions.change_roll(&user, scope, &change)
+        };
         self.write(subject, action).await
     }
 }

@@ -11,6 +11,14 @@ use crate::{
     sessions::{Sessions, millis},
 };
 
+/// Which of a principal's logins a verb looks at and changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope<'a> {
+    All,
+    /// So that a verb on one login does not read thousands.
+    Only(&'a [LoginName]),
+}
+
 /// A roll, and under which number it is stored.
 struct Kept {
     number: i64,
@@ -22,9 +30,10 @@ impl Sessions<'_> {
     pub(crate) fn change_roll<T>(
         &self,
         user: &Principal,
+        scope: Scope<'_>,
         change: impl FnOnce(&mut LoginRoll, Timestamp) -> T,
     ) -> Result<T, StoreError> {
-        let kept = self.roll(user)?;
+        let kept = self.roll(user, scope)?;
         let (number, before) = match kept {
             Some(Kept { number, roll }) => (Some(number), roll),
             None => (None, LoginRoll::default()),
@@ -101,7 +110,7 @@ impl Sessions<'_> {
         Ok(())
     }
 
-    fn roll(&self, user: &Principal) -> Result<Option<Kept>, StoreError> {
+    fn roll(&self, user: &Principal, scope: Scope<'_>) -> Result<Option<Kept>, StoreError> {
         let sql =
             "SELECT id, epoch, blocked_in, endings, kept_until FROM rolls WHERE principal = ?1";
         let kept = self.one(sql, [user.as_str()], |row| {
@@ -123,9 +132,20 @@ impl Sessions<'_> {
         let Some(mut kept) = kept else {
             return Ok(None);
         };
-        let sql = "SELECT login, state, time FROM logins WHERE roll = ?1";
-        let entries = self.all(sql, [kept.number], entry)?;
-        kept.roll.entries = entries.into_iter().collect();
+        match scope {
+            Scope::All => {
+                let sql = "SELECT login, state, time FROM logins WHERE roll = ?1";
+                let entries = self.all(sql, [kept.number], entry)?;
+                kept.roll.entries = entries.into_iter().collect();
+            }
+            Scope::Only(names) => {
+                let sql = "SELECT login, state, time FROM logins WHERE roll = ?1 AND login = ?2";
+                for name in names {
+                    let found = self.one(sql, (kept.number, &name.to_bytes()[..]), entry)?;
+                    kept.roll.entries.extend(found);
+                }
+            }
+        }
         Ok(Some(kept))
     }
 
@@ -139,15 +159,18 @@ impl Sessions<'_> {
         let number = match number {
             _ if before == after => return Ok(()),
             None if after.is_blank() => return Ok(()),
-            Some(number) if after.is_blank() => return self.drop_roll(number),
+            // Others than those that were read may be left.
+            Some(number) if after.is_blank() => {
+                self.drop_logins(number, before, after)?;
+                let sql = "DELETE FROM rolls WHERE id = ?1
+                           AND NOT EXISTS (SELECT 1 FROM logins WHERE roll = ?1)";
+                self.execute(sql, [number])?;
+                return Ok(());
+            }
             Some(number) if is_same_but_for_entries(before, after) => number,
             Some(_) | None => self.write_head(user, after)?,
         };
-        let gone = before.entries.keys();
-        for login in gone.filter(|login| !after.entries.contains_key(login)) {
-            let sql = "DELETE FROM logins WHERE roll = ?1 AND login = ?2";
-            self.execute(sql, (number, &login.to_bytes()[..]))?;
-        }
+        self.drop_logins(number, before, after)?;
         for (login, entry) in &after.entries {
             if before.entries.get(login) == Some(entry) {
                 continue;
@@ -161,6 +184,20 @@ impl Sessions<'_> {
             let sql =
                 "INSERT OR REPLACE INTO logins (roll, login, state, time) VALUES (?1, ?2, ?3, ?4)";
             self.execute(sql, (number, &login.to_bytes()[..], state, time))?;
+        }
+        Ok(())
+    }
+
+    fn drop_logins(
+        &self,
+        number: i64,
+        before: &LoginRoll,
+        after: &LoginRoll,
+    ) -> Result<(), StoreError> {
+        let gone = before.entries.keys();
+        for login in gone.filter(|login| !after.entries.contains_key(login)) {
+            let sql = "DELETE FROM logins WHERE roll = ?1 AND login = ?2";
+            self.execute(sql, (number, &login.to_bytes()[..]))?;
         }
         Ok(())
     }
