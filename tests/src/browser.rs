@@ -56,8 +56,19 @@ impl Browser {
         answer
     }
 
+    /// The same from a node that may go away meanwhile; `None` if no answer came.
+    pub async fn attempt(&mut self, node: SocketAddr, path: &str) -> Option<Answer> {
+        let answer = self.try_peek(node, path).await.ok()?;
+        self.keep(&answer);
+        Some(answer)
+    }
+
     /// Requests a page with the cookie that it has, but keeps none.
     pub async fn peek(&self, node: SocketAddr, path: &str) -> Answer {
+        self.try_peek(node, path).await.expect("an answer")
+    }
+
+    async fn try_peek(&self, node: SocketAddr, path: &str) -> Result<Answer, Broken> {
         let cookie = self
             .cookie
             .as_ref()
@@ -66,7 +77,7 @@ impl Browser {
             .iter()
             .map(|text| ("cookie", text.as_bytes()))
             .collect();
-        self.send(node, path, &fields).await
+        self.try_send(node, path, &fields).await
     }
 
     /// Takes in the cookie of an answer, as a browser does when that arrives.
@@ -78,6 +89,15 @@ impl Browser {
 
     /// Sends exactly these header fields.
     pub async fn send(&self, node: SocketAddr, path: &str, fields: &[(&str, &[u8])]) -> Answer {
+        self.try_send(node, path, fields).await.expect("an answer")
+    }
+
+    async fn try_send(
+        &self,
+        node: SocketAddr,
+        path: &str,
+        fields: &[(&str, &[u8])],
+    ) -> Result<Answer, Broken> {
         let mut request = Request::get(format!("http://{node}{path}"));
         for (name, value) in fields {
             request = request.header(*name, *value);
@@ -85,14 +105,14 @@ impl Browser {
         let request = request
             .body(Empty::new())
             .expect("the test's own header fields");
-        let response = self.client.request(request).await.expect("an answer");
+        let response = self.client.request(request).await?;
         let (head, body) = response.into_parts();
-        let body = body.collect().await.expect("a body").to_bytes();
-        Answer {
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer {
             status: head.status.as_u16(),
             headers: head.headers,
             body: String::from_utf8(body.to_vec()).expect("text"),
-        }
+        })
     }
 }
 
@@ -101,6 +121,9 @@ impl Default for Browser {
         Self::new()
     }
 }
+
+/// Why no answer came.
+type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 /// A response.
 #[derive(Clone, Debug)]

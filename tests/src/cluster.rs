@@ -8,13 +8,14 @@ use tenure_core::{
 };
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
+use tenure_sqlite::SqliteStore;
 use tenure_testbed::App;
 use tenure_testing::{
     CallLog, FaultyStore, ManualClock, RedisCluster, RedisServer, SlowStore, SpyStore,
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::{AnyStore, Backend, Combination, store::Doubles};
+use crate::{AnyStore, Backend, Combination, SqliteFile, store::Doubles};
 
 /// Nodes that share a store, a key ring and a clock.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ enum Backing {
     Memory(MemoryStore),
     Redis(RedisServer),
     RedisCluster(RedisCluster),
+    Sqlite(SqliteFile),
 }
 
 impl Cluster {
@@ -59,6 +61,7 @@ impl Cluster {
             Backing::Memory(store) => store.len(),
             Backing::Redis(server) => keys(server),
             Backing::RedisCluster(cluster) => cluster.nodes().iter().map(keys).sum(),
+            Backing::Sqlite(file) => file.sessions(),
         }
     }
 
@@ -66,7 +69,7 @@ impl Cluster {
     #[must_use]
     pub const fn redis(&self) -> Option<&RedisServer> {
         match &self.backing {
-            Backing::Memory(_) | Backing::RedisCluster(_) => None,
+            Backing::Memory(_) | Backing::RedisCluster(_) | Backing::Sqlite(_) => None,
             Backing::Redis(server) => Some(server),
         }
     }
@@ -225,6 +228,7 @@ impl ClusterBuilder {
                 Backend::RedisCluster => {
                     Backing::RedisCluster(RedisCluster::builder().replicas(0).start())
                 }
+                Backend::Sqlite => Backing::Sqlite(SqliteFile::new()),
             },
             clock,
             _servers: JoinSet::new(),
@@ -235,6 +239,15 @@ impl ClusterBuilder {
                 Backing::Redis(server) => self.on_redis(server.url(), &cluster.clock).await,
                 Backing::RedisCluster(servers) => {
                     self.on_redis(servers.url(), &cluster.clock).await
+                }
+                Backing::Sqlite(file) => {
+                    let store = SqliteStore::builder(file.path())
+                        .clock(cluster.clock.clone())
+                        .deadline(self.deadline)
+                        .open()
+                        .await
+                        .expect("a session file");
+                    AnyStore::Sqlite(store)
                 }
             };
             let store = SpyStore::new(FaultyStore::new(SlowStore::new(store)));

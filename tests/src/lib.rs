@@ -18,6 +18,7 @@ mod latent;
 mod matrix;
 mod process;
 mod secrets;
+mod sqlite;
 mod store;
 mod storm;
 mod visitor;
@@ -31,6 +32,7 @@ pub use self::{
     matrix::{Backend, Combination},
     process::Node,
     secrets::{Leak, Secrets},
+    sqlite::SqliteFile,
     store::AnyStore,
     storm::storm,
     visitor::Visitor,

@@ -14,6 +14,8 @@ pub enum Backend {
     NearCache,
     /// `RedisStore` on a cluster of the test's own.
     RedisCluster,
+    /// `SqliteStore` on a file of the test's own, which each node opens for itself.
+    Sqlite,
 }
 
 /// One cell of the matrix.
@@ -40,6 +42,9 @@ impl Combination {
 }
 
 /// Makes tests of stories, for every combination; one line per combination.
+///
+/// On SQLite for one adapter only: an adapter knows no store, so the others would show the same once more.
+/// What a story can come upon in a store itself, the store's conformance suite holds it to.
 #[macro_export]
 macro_rules! for_every_combination {
     ($($story:ident),+ $(,)?) => {
@@ -51,6 +56,7 @@ macro_rules! for_every_combination {
         $crate::for_every_combination!(@ axum_on_near_cache, Axum, NearCache, $($story),+);
         // What differs there is below the store, so one adapter has all stories on it.
         $crate::for_every_combination!(@ axum_on_redis_cluster, Axum, RedisCluster, $($story),+);
+        $crate::for_every_combination!(@ axum_on_sqlite, Axum, Sqlite, $($story),+);
         $crate::for_every_combination!(@ actix_on_memory, Actix, Memory, $($story),+);
         $crate::for_every_combination!(@ actix_on_redis, Actix, Redis, $($story),+);
         $crate::for_every_combination!(@ actix_on_near_cache, Actix, NearCache, $($story),+);

@@ -19,7 +19,12 @@ impl Node {
     ///
     /// `program` is `env!("CARGO_BIN_EXE_testbed-node")` in the tests of this package.
     pub async fn start(program: &str, options: &[&str]) -> Self {
-        let mut child = Command::new(program)
+        Self::start_by(Command::new(program), options).await
+    }
+
+    /// The same with a command that runs the testbed, whose options come last.
+    pub async fn start_by(mut command: Command, options: &[&str]) -> Self {
+        let mut child = command
             .args(["--listen", "127.0.0.1:0"])
             .args(options)
             .stdin(Stdio::null())
@@ -45,6 +50,11 @@ impl Node {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Kills it (`SIGKILL`) and waits until it is gone.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("a process to kill");
     }
 
     /// Its process id.

@@ -8,6 +8,7 @@ use tenure_core::{
 };
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
+use tenure_sqlite::SqliteStore;
 use tenure_testing::{FaultyStore, SlowStore, SpyStore};
 
 /// A node's store: watched, and prepared to fail and to wait.
@@ -23,6 +24,8 @@ pub enum AnyStore {
     Redis(RedisStore),
     /// The same, behind a cache.
     NearCache(NearCache<RedisStore>),
+    /// This node's own handle of the file that the nodes share.
+    Sqlite(SqliteStore),
 }
 
 impl SessionStore for AnyStore {
@@ -31,6 +34,7 @@ impl SessionStore for AnyStore {
             Self::Memory(store) => store.load(id, freshness).await,
             Self::Redis(store) => store.load(id, freshness).await,
             Self::NearCache(store) => store.load(id, freshness).await,
+            Self::Sqlite(store) => store.load(id, freshness).await,
         }
     }
 
@@ -39,6 +43,7 @@ impl SessionStore for AnyStore {
             Self::Memory(store) => store.create(record).await,
             Self::Redis(store) => store.create(record).await,
             Self::NearCache(store) => store.create(record).await,
+            Self::Sqlite(store) => store.create(record).await,
         }
     }
 
@@ -47,6 +52,7 @@ impl SessionStore for AnyStore {
             Self::Memory(store) => store.commit(expected, record).await,
             Self::Redis(store) => store.commit(expected, record).await,
             Self::NearCache(store) => store.commit(expected, record).await,
+            Self::Sqlite(store) => store.commit(expected, record).await,
         }
     }
 
@@ -60,6 +66,7 @@ impl SessionStore for AnyStore {
             Self::Memory(store) => store.renew(id, whose, lease_end).await,
             Self::Redis(store) => store.renew(id, whose, lease_end).await,
             Self::NearCache(store) => store.renew(id, whose, lease_end).await,
+            Self::Sqlite(store) => store.renew(id, whose, lease_end).await,
         }
     }
 
@@ -68,6 +75,7 @@ impl SessionStore for AnyStore {
             Self::Memory(store) => store.delete(id, whose).await,
             Self::Redis(store) => store.delete(id, whose).await,
             Self::NearCache(store) => store.delete(id, whose).await,
+            Self::Sqlite(store) => store.delete(id, whose).await,
         }
     }
 
@@ -77,6 +85,7 @@ impl SessionStore for AnyStore {
             Self::Memory(_) => VersionUse::Witness,
             Self::Redis(store) => store.version_use(),
             Self::NearCache(store) => store.version_use(),
+            Self::Sqlite(store) => store.version_use(),
         }
     }
 }
@@ -91,6 +100,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.reserve(user, reservation).await,
             Self::Redis(store) => store.reserve(user, reservation).await,
             Self::NearCache(store) => store.reserve(user, reservation).await,
+            Self::Sqlite(store) => store.reserve(user, reservation).await,
         }
     }
 
@@ -103,6 +113,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.confirm(user, confirmation).await,
             Self::Redis(store) => store.confirm(user, confirmation).await,
             Self::NearCache(store) => store.confirm(user, confirmation).await,
+            Self::Sqlite(store) => store.confirm(user, confirmation).await,
         }
     }
 
@@ -111,6 +122,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.end(user, ending).await,
             Self::Redis(store) => store.end(user, ending).await,
             Self::NearCache(store) => store.end(user, ending).await,
+            Self::Sqlite(store) => store.end(user, ending).await,
         }
     }
 
@@ -119,6 +131,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.condemn(user, login).await,
             Self::Redis(store) => store.condemn(user, login).await,
             Self::NearCache(store) => store.condemn(user, login).await,
+            Self::Sqlite(store) => store.condemn(user, login).await,
         }
     }
 
@@ -127,6 +140,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.settle(user, logins).await,
             Self::Redis(store) => store.settle(user, logins).await,
             Self::NearCache(store) => store.settle(user, logins).await,
+            Self::Sqlite(store) => store.settle(user, logins).await,
         }
     }
 
@@ -135,6 +149,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.touch(user, seen).await,
             Self::Redis(store) => store.touch(user, seen).await,
             Self::NearCache(store) => store.touch(user, seen).await,
+            Self::Sqlite(store) => store.touch(user, seen).await,
         }
     }
 
@@ -143,6 +158,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.standing(user).await,
             Self::Redis(store) => store.standing(user).await,
             Self::NearCache(store) => store.standing(user).await,
+            Self::Sqlite(store) => store.standing(user).await,
         }
     }
 
@@ -151,6 +167,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.unblock(user, blocked_in).await,
             Self::Redis(store) => store.unblock(user, blocked_in).await,
             Self::NearCache(store) => store.unblock(user, blocked_in).await,
+            Self::Sqlite(store) => store.unblock(user, blocked_in).await,
         }
     }
 
@@ -164,6 +181,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.logins(user, after, most).await,
             Self::Redis(store) => store.logins(user, after, most).await,
             Self::NearCache(store) => store.logins(user, after, most).await,
+            Self::Sqlite(store) => store.logins(user, after, most).await,
         }
     }
 
@@ -172,6 +190,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.users(after).await,
             Self::Redis(store) => store.users(after).await,
             Self::NearCache(store) => store.users(after).await,
+            Self::Sqlite(store) => store.users(after).await,
         }
     }
 
@@ -180,6 +199,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.gate().await,
             Self::Redis(store) => store.gate().await,
             Self::NearCache(store) => store.gate().await,
+            Self::Sqlite(store) => store.gate().await,
         }
     }
 
@@ -188,6 +208,7 @@ impl SessionIndex for AnyStore {
             Self::Memory(store) => store.raise_gate(to).await,
             Self::Redis(store) => store.raise_gate(to).await,
             Self::NearCache(store) => store.raise_gate(to).await,
+            Self::Sqlite(store) => store.raise_gate(to).await,
         }
     }
 }

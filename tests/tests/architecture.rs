@@ -456,6 +456,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tenure-core", &[]),
     ("tenure-near-cache", &["tenure-core"]),
     ("tenure-redis", &["tenure-core"]),
+    ("tenure-sqlite", &["tenure-core"]),
+    // All stores behind one type, each as a feature.
+    (
+        "tenure-stores",
+        &["tenure-core", "tenure-redis", "tenure-sqlite"],
+    ),
     ("tenure-testing", &["tenure-core"]),
     ("tenure-tower", &["tenure-core"]),
     ("xtask", &[]),
@@ -502,6 +508,14 @@ const FOREIGN: &[(&str, &[&str])] = &[
         &["actix", "axum", "http", "hyper", "redis", "tower"],
     ),
     ("tenure-redis", &["actix", "axum", "http", "hyper", "tower"]),
+    (
+        "tenure-sqlite",
+        &["actix", "axum", "http", "hyper", "redis", "tower"],
+    ),
+    (
+        "tenure-stores",
+        &["actix", "axum", "http", "hyper", "tower"],
+    ),
     ("tenure-tower", &["actix", "axum", "redis"]),
 ];
 

@@ -2,6 +2,7 @@
 //!
 //! ```console
 //! $ cargo run -p quickstart
+//! sessions are kept in /home/ada/tenure/quickstart.db
 //! listening on http://127.0.0.1:3000
 //! ```
 //!
@@ -18,21 +19,25 @@
 //! visit number 1
 //! ```
 //!
+//! Stop it and start it again: the count goes on, and who was logged in still is. The file, and the key of the cookies
+//! beside it, lie in the folder in which it was started, so that they are seen and can be thrown away.
+//!
 //! | variable | default | meaning |
 //! |---|---|---|
 //! | `TENURE_LISTEN` | `127.0.0.1:3000` | where to listen |
-//! | `TENURE_REDIS_URL` | none: sessions live in this process | a Redis server, such as `redis://127.0.0.1:6379` |
-//! | `TENURE_KEYS` | none: a new key at each start | keys in hexadecimal, separated by commas; `openssl rand -hex 32` makes one |
+//! | `TENURE_STORE` | `sqlite:quickstart.db` | where sessions are kept: `sqlite:PATH`, `redis://HOST`, or `memory:` |
+//! | `TENURE_KEYS` | that in `quickstart.key`, which is made if it is missing | keys in hexadecimal, separated by commas; `openssl rand -hex 32` makes one |
 //! | `RUST_LOG` | `info` | what to log |
 //!
-//! With the same Redis and the same keys, several of these on different ports are one application: a
+//! With the same store and the same keys, several of these on different ports are one application: a
 //! visitor may come to any of them (cookies do not distinguish ports).
 
+mod keys;
 mod page;
 #[cfg(test)]
 mod tests;
 
-use std::{env, error::Error};
+use std::{env, error::Error, path::Path};
 
 use axum::{
     Form, Router,
@@ -42,10 +47,8 @@ use axum::{
 };
 use serde::Deserialize;
 use tenure_axum::{
-    CookieConfig, Key, KeyRing, MemoryStore, Principal, Session, SessionError, SessionLayer,
-    SessionManager,
+    CookieConfig, Key, Principal, Session, SessionError, SessionLayer, SessionManager,
 };
-use tenure_redis::RedisStore;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -108,22 +111,27 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).init();
 
-    let app = app(sessions().await?);
+    let app = app(sessions(&env::current_dir()?).await?);
     let address = env::var("TENURE_LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(address).await?;
-    announce(&listener)?;
+    say(&format!("listening on http://{}", listener.local_addr()?));
     axum::serve(listener, app)
         .with_graceful_shutdown(interrupted())
         .await?;
     Ok(())
 }
 
-async fn sessions() -> Result<SessionManager, Box<dyn Error>> {
-    let keys = keys()?;
-    let builder = match env::var("TENURE_REDIS_URL") {
-        Ok(url) => SessionManager::builder(RedisStore::connect(url.as_str()).await?, keys),
-        Err(_) => SessionManager::builder(MemoryStore::new(), keys),
+/// What is not said otherwise is kept in that folder.
+async fn sessions(folder: &Path) -> Result<SessionManager, Box<dyn Error>> {
+    let store = match env::var("TENURE_STORE") {
+        Ok(url) => tenure_stores::connect(&url).await?,
+        Err(_) => {
+            let path = folder.join("quickstart.db");
+            say(&format!("sessions are kept in {}", path.display()));
+            tenure_stores::connect(&format!("sqlite:{}", path.display())).await?
+        }
     };
+    let builder = SessionManager::builder(store, keys::of(folder)?);
     // Over plain HTTP browsers drop `Secure` cookies. In production leave this line out.
     let builder = builder.cookie(localhost_cookie()?);
     Ok(builder.build()?)
@@ -134,18 +142,12 @@ fn localhost_cookie() -> Result<CookieConfig, Box<dyn Error>> {
     Ok(cookie.build()?)
 }
 
-fn keys() -> Result<KeyRing, Box<dyn Error>> {
-    if env::var_os("TENURE_KEYS").is_some() {
-        return Ok(KeyRing::from_env("TENURE_KEYS")?);
-    }
-    tracing::warn!("TENURE_KEYS is not set: the cookies of this process end with it");
-    Ok(KeyRing::generate()?)
-}
-
-#[expect(clippy::print_stdout, reason = "what to open in the browser")]
-fn announce(listener: &TcpListener) -> Result<(), Box<dyn Error>> {
-    println!("listening on http://{}", listener.local_addr()?);
-    Ok(())
+#[expect(
+    clippy::print_stdout,
+    reason = "what to open, and where it leaves its traces"
+)]
+fn say(line: &str) {
+    println!("{line}");
 }
 
 async fn interrupted() {

@@ -9,6 +9,7 @@ use crate::{
     chance::Chance,
     history::{Incident, Kind, Place},
     round::Cluster,
+    servers::StoreKind,
     shards::{SHARDS, Shards},
 };
 
@@ -21,6 +22,8 @@ pub(crate) enum Lane {
     Store,
     /// The nodes of a store that is a cluster.
     Shards,
+    /// What others do to a session file.
+    File,
 }
 
 /// One fault with its extent.
@@ -89,6 +92,14 @@ pub(crate) enum Fault {
     KillShardClients {
         shard: usize,
     },
+    /// Another process has a session file locked.
+    LockFile {
+        lasts: Duration,
+    },
+    /// The log of a session file is moved into it, and begun anew.
+    EmptyLog,
+    /// A session file is written anew without its gaps.
+    Vacuum,
 }
 
 /// Lets things go wrong in one lane until that time. Everything is mended when it returns.
@@ -111,7 +122,7 @@ pub(crate) async fn strike(cluster: Arc<Cluster>, lane: Lane, until: Duration) -
             from,
             until: cluster.scene.elapsed(),
             what: fault.to_string(),
-            place: fault.place(),
+            place: fault.place(cluster.setting.store),
             kind: fault.kind(),
         };
         cluster.scene.history.lock().incidents.push(incident);
@@ -132,13 +143,15 @@ impl Lane {
         lanes.extend(networks.map(Self::Network));
         lanes.extend(cluster.servers.redis.as_ref().map(|_| Self::Store));
         lanes.extend(cluster.servers.cluster.as_ref().map(|_| Self::Shards));
+        lanes.extend(cluster.servers.file.as_ref().map(|_| Self::File));
         lanes
     }
 
     const fn number(self) -> u64 {
         match self {
             Self::Processes => 0,
-            Self::Store | Self::Shards => 1,
+            // No round has two of them.
+            Self::Store | Self::Shards | Self::File => 1,
             Self::Network(node) => 2 + node as u64,
         }
     }
@@ -150,7 +163,7 @@ impl Lane {
             // A connection that is lost empties a near cache: now and then one has to grow old.
             Self::Network(_) if chance.happens(CALM) => chance.millis(1500, 4000),
             Self::Network(_) => chance.millis(30, 500),
-            Self::Store | Self::Shards => chance.millis(100, 900),
+            Self::Store | Self::Shards | Self::File => chance.millis(100, 900),
         };
         (gap, self.fault(chance, cluster))
     }
@@ -219,6 +232,15 @@ impl Lane {
                     (Fault::FailOver { shard }, 2),
                     (Fault::FreezeShard { shard, still_for }, 2),
                     (Fault::KillShardClients { shard }, 1),
+                ])
+            }
+            Self::File => {
+                let (short, long) = (chance.millis(5, 100), chance.millis(200, 1500));
+                chance.choose(&[
+                    (Fault::LockFile { lasts: short }, 4),
+                    (Fault::LockFile { lasts: long }, 2),
+                    (Fault::EmptyLog, 3),
+                    (Fault::Vacuum, 1),
                 ])
             }
         }
@@ -311,12 +333,21 @@ impl Fault {
             Self::SlowScript { rounds } => {
                 command(&["EVAL", SLOW_SCRIPT, "0", &rounds.to_string()]).await
             }
+            Self::LockFile { lasts } => {
+                at_file(cluster, "BEGIN IMMEDIATE", lasts, "ROLLBACK").await
+            }
+            Self::EmptyLog => {
+                let empty = "PRAGMA wal_checkpoint(TRUNCATE)";
+                at_file(cluster, empty, Duration::ZERO, "").await
+            }
+            Self::Vacuum => at_file(cluster, "VACUUM", Duration::ZERO, "").await,
             _ => Ok(()),
         }
     }
 
-    const fn place(self) -> Place {
+    const fn place(self, store: StoreKind) -> Place {
         match self {
+            Self::FreezeNode { .. } if store.ties_nodes() => Place::Everywhere,
             Self::KillNode { node, .. }
             | Self::FreezeNode { node, .. }
             | Self::LoseReply { node, .. }
@@ -336,7 +367,10 @@ impl Fault {
             | Self::FreezeStore { .. }
             | Self::SlowScript { .. }
             | Self::FailOver { .. }
-            | Self::FreezeShard { .. } => Kind::Delay,
+            | Self::FreezeShard { .. }
+            | Self::LockFile { .. }
+            | Self::EmptyLog
+            | Self::Vacuum => Kind::Delay,
             // Where requests are held back, what is answered is answered without delay.
             _ => Kind::Loss,
         }
@@ -371,6 +405,9 @@ impl fmt::Display for Fault {
             Self::FailOver { shard } => write!(f, "shard {shard} failed over"),
             Self::FreezeShard { shard, .. } => write!(f, "shard {shard} frozen"),
             Self::KillShardClients { shard } => write!(f, "clients of shard {shard} killed"),
+            Self::LockFile { .. } => f.write_str("session file locked"),
+            Self::EmptyLog => f.write_str("session file's log emptied"),
+            Self::Vacuum => f.write_str("session file vacuumed"),
         }
     }
 }
@@ -380,6 +417,21 @@ async fn hold(cluster: &Cluster, node: usize, traffic: Traffic, lasts: Duration)
     proxy.set(traffic);
     sleep(lasts).await;
     proxy.set(Traffic::Pass);
+}
+
+/// Blocks its thread.
+async fn at_file(
+    cluster: &Arc<Cluster>,
+    begin: &'static str,
+    lasts: Duration,
+    end: &'static str,
+) -> io::Result<()> {
+    let cluster = Arc::clone(cluster);
+    let work = tokio::task::spawn_blocking(move || match &cluster.servers.file {
+        Some(file) => file.disturb(begin, lasts, end),
+        None => Ok(()),
+    });
+    work.await?
 }
 
 /// Its methods block their thread.

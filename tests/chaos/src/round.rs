@@ -156,7 +156,7 @@ impl fmt::Display for Setting {
 impl Cluster {
     async fn start(program: &Path, setting: Setting) -> io::Result<Arc<Self>> {
         let store = setting.store;
-        let servers = store.start();
+        let servers = store.start()?;
         let mut nodes = Vec::new();
         for node in 0..store.nodes() {
             let mut arguments = setting.arguments();

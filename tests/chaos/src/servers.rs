@@ -1,8 +1,10 @@
 //! The kinds of stores: what has to be started for them, and what a node has to be told.
 
-use std::time::Duration;
+use std::{io, path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
+use rusqlite::Connection;
+use tempfile::TempDir;
 use tenure_testing::{FaultProxy, RedisCluster, RedisServer};
 
 /// Where the nodes of a round keep their sessions.
@@ -17,6 +19,8 @@ pub enum StoreKind {
     Redis,
     /// In a Redis Cluster of three primaries with a replica each.
     RedisCluster,
+    /// In an SQLite file, which each node opens for itself.
+    Sqlite,
 }
 
 /// What stands behind the nodes.
@@ -24,6 +28,7 @@ pub enum StoreKind {
 pub(crate) struct Servers {
     pub(crate) redis: Option<RedisServer>,
     pub(crate) cluster: Option<RedisCluster>,
+    pub(crate) file: Option<SessionFile>,
     /// One for each node, so that each can be cut off by itself.
     pub(crate) proxies: Vec<FaultProxy>,
 }
@@ -33,7 +38,7 @@ impl StoreKind {
     pub(crate) const fn nodes(self) -> usize {
         match self {
             Self::Memory => 1,
-            Self::Redis | Self::RedisCluster => 3,
+            Self::Redis | Self::RedisCluster | Self::Sqlite => 3,
         }
     }
 
@@ -41,20 +46,33 @@ impl StoreKind {
     pub(crate) const fn outlives_nodes(self) -> bool {
         match self {
             Self::Memory => false,
-            Self::Redis | Self::RedisCluster => true,
+            Self::Redis | Self::RedisCluster | Self::Sqlite => true,
         }
     }
 
-    pub(crate) fn start(self) -> Servers {
+    /// Whether a node that stands still may hold up the others.
+    pub(crate) const fn ties_nodes(self) -> bool {
         match self {
+            Self::Memory | Self::Redis | Self::RedisCluster => false,
+            // It may have the file locked.
+            Self::Sqlite => true,
+        }
+    }
+
+    pub(crate) fn start(self) -> io::Result<Servers> {
+        Ok(match self {
             Self::Memory => Servers::default(),
+            Self::Sqlite => Servers {
+                file: Some(SessionFile::new()?),
+                ..Servers::default()
+            },
             Self::Redis => {
                 let redis = RedisServer::start();
                 let proxies = (0..self.nodes()).map(|_| FaultProxy::start(redis.address()));
                 Servers {
                     proxies: proxies.collect(),
                     redis: Some(redis),
-                    cluster: None,
+                    ..Servers::default()
                 }
             }
             Self::RedisCluster => Servers {
@@ -62,7 +80,7 @@ impl StoreKind {
                 cluster: Some(RedisCluster::builder().node_timeout(NODE_TIMEOUT).start()),
                 ..Servers::default()
             },
-        }
+        })
     }
 
     /// The options by which a node finds it.
@@ -70,6 +88,7 @@ impl StoreKind {
         let name = match self {
             Self::Memory => "memory",
             Self::Redis | Self::RedisCluster => "redis",
+            Self::Sqlite => "sqlite",
         };
         let mut arguments = vec!["--store".to_owned(), name.to_owned()];
         if let Some(proxy) = servers.proxies.get(node) {
@@ -79,9 +98,39 @@ impl StoreKind {
         if let Some(cluster) = &servers.cluster {
             arguments.extend(["--redis".to_owned(), cluster.url()]);
         }
+        if let Some(file) = &servers.file {
+            arguments.extend(["--path".to_owned(), file.path().display().to_string()]);
+        }
         arguments
     }
 }
 
 /// Longer than any fault.
 const NODE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The file of a round, and what an operator or another program may do to it.
+#[derive(Debug)]
+pub(crate) struct SessionFile(TempDir);
+
+impl SessionFile {
+    fn new() -> io::Result<Self> {
+        Ok(Self(TempDir::new()?))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("sessions.db")
+    }
+
+    /// Carries SQL out as another process would, and after that time, more of it.
+    pub(crate) fn disturb(&self, begin: &str, lasts: Duration, end: &str) -> io::Result<()> {
+        let disturb = || {
+            let other = Connection::open(self.path())?;
+            // The nodes lock it for moments, and one that is frozen for longer.
+            other.busy_timeout(Duration::from_secs(10))?;
+            other.execute_batch(begin)?;
+            std::thread::sleep(lasts);
+            other.execute_batch(end)
+        };
+        disturb().map_err(io::Error::other)
+    }
+}

@@ -1,4 +1,4 @@
-use std::{error::Error, ffi::OsString, net::SocketAddr, time::Duration};
+use std::{error::Error, ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use tenure_core::{
@@ -7,6 +7,7 @@ use tenure_core::{
 };
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
+use tenure_sqlite::SqliteStore;
 use tokio::net::TcpListener;
 
 use crate::{Adapter, App, serve};
@@ -26,6 +27,9 @@ struct Options {
     /// `redis-sentinel://host:port,…#name`.
     #[arg(long, default_value = "redis://127.0.0.1:6379")]
     redis: String,
+    /// The file, for `--store sqlite`. Processes on the same file act as one cluster.
+    #[arg(long, required_if_eq("store", "sqlite"))]
+    path: Option<PathBuf>,
     /// Keeps sessions in the process's memory, in front of the store.
     #[arg(long)]
     near_cache: bool,
@@ -64,6 +68,7 @@ struct Options {
 enum StoreKind {
     Memory,
     Redis,
+    Sqlite,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -117,6 +122,14 @@ impl Options {
                 let store = RedisStore::builder(&*self.redis)
                     .deadline(self.deadline())
                     .connect()
+                    .await?;
+                self.app_on(store)
+            }
+            StoreKind::Sqlite => {
+                // Without a path, which the command line does not allow, it is refused.
+                let store = SqliteStore::builder(self.path.clone().unwrap_or_default())
+                    .deadline(self.deadline())
+                    .open()
                     .await?;
                 self.app_on(store)
             }

@@ -21,10 +21,9 @@ impl Quickstart {
     pub(crate) async fn start() -> Self {
         let mut command = Command::new(binary());
         command.env("TENURE_LISTEN", "127.0.0.1:0");
-        // What the user's shell may have set for a quickstart of its own.
-        for variable in ["TENURE_KEYS", "TENURE_REDIS_URL"] {
-            command.env_remove(variable);
-        }
+        // Leaves no files behind.
+        command.env("TENURE_STORE", "memory:");
+        command.env("TENURE_KEYS", tenure_tests::random_key());
         let started = Program::start(&command, |line| {
             line.strip_prefix("listening on ").map(str::to_owned)
         });
