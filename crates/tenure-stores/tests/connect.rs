@@ -91,7 +91,7 @@ struct Deaf;
 impl FeedListener for Deaf {
     fn changed(&self, _: SessionId) {}
 
-    fn lost(&self) {}
+    fn lost(&self, _: Part) {}
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn redis() {
     assert_eq!(store.version_use(), VersionUse::Witness);
     let fed = store.feed(Arc::new(Deaf)).unwrap();
     holds_a_session(&fed.store).await;
-    fed.feed.prove().await.unwrap();
+    fed.feed.prove(Part::default()).await.unwrap();
 }
 
 #[tokio::test]

@@ -21,11 +21,11 @@
 //! | variable | default | meaning |
 //! |---|---|---|
 //! | `TENURE_LISTEN` | `127.0.0.1:3000` | where to listen |
-//! | `TENURE_REDIS_URL` | none: sessions live in this process | a Redis server, such as `redis://127.0.0.1:6379` |
+//! | `TENURE_STORE` | `memory:`, in this process | where sessions are kept: `sqlite:PATH` or `redis://HOST`, too |
 //! | `TENURE_KEYS` | none: a new key at each start | keys in hexadecimal, separated by commas; `openssl rand -hex 32` makes one |
 //! | `RUST_LOG` | `info` | what to log |
 //!
-//! With the same Redis and the same keys, several of these on different ports are one application,
+//! With the same store and the same keys, several of these on different ports are one application,
 //! together with those of `quickstart`, which is the same on axum: a visitor may come to any of them
 //! (cookies do not distinguish ports).
 //!
@@ -56,10 +56,8 @@ use actix_web::{
 };
 use serde::Deserialize;
 use tenure_actix::{
-    CookieConfig, Key, KeyRing, MemoryStore, Principal, Session, SessionError, SessionManager,
-    SessionMiddleware,
+    CookieConfig, Key, KeyRing, Principal, Session, SessionError, SessionManager, SessionMiddleware,
 };
-use tenure_redis::RedisStore;
 use tracing_subscriber::EnvFilter;
 
 use self::cross_site::refuse_cross_site;
@@ -139,11 +137,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn sessions() -> Result<SessionManager, Box<dyn Error>> {
-    let keys = keys()?;
-    let builder = match env::var("TENURE_REDIS_URL") {
-        Ok(url) => SessionManager::builder(RedisStore::connect(url.as_str()).await?, keys),
-        Err(_) => SessionManager::builder(MemoryStore::new(), keys),
-    };
+    let url = env::var("TENURE_STORE").unwrap_or_else(|_| "memory:".to_owned());
+    let builder = SessionManager::builder(tenure_stores::connect(&url).await?, keys()?);
     // Over plain HTTP browsers drop `Secure` cookies. In production leave this line out.
     let builder = builder.cookie(localhost_cookie()?);
     Ok(builder.build()?)

@@ -4,6 +4,8 @@ use actix_web::{
     test::{TestRequest, call_service, init_service},
 };
 
+use tenure_actix::MemoryStore;
+
 use super::*;
 
 /// A visitor with a cookie jar for one cookie.

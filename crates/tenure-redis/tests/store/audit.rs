@@ -61,7 +61,8 @@ async fn old_entries_go() {
     let store = RedisStore::connect(server.url()).await.unwrap();
     let sessions = sessions(store.audit().keeps(10));
     for _ in 0..200 {
-        sessions.index().unblock("ada").await.unwrap();
+        let operator = Operator::new("op", "ticket 7");
+        sessions.index().by(operator).unblock("ada").await.unwrap();
     }
     // Redis drops whole nodes of the stream, of a hundred entries each.
     let kept = entries(&server).len();
