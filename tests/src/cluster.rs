@@ -9,7 +9,9 @@ use tenure_core::{
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
 use tenure_testbed::App;
-use tenure_testing::{CallLog, FaultyStore, ManualClock, RedisServer, SlowStore, SpyStore};
+use tenure_testing::{
+    CallLog, FaultyStore, ManualClock, RedisCluster, RedisServer, SlowStore, SpyStore,
+};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{AnyStore, Backend, Combination, store::Doubles};
@@ -34,6 +36,7 @@ struct Member {
 enum Backing {
     Memory(MemoryStore),
     Redis(RedisServer),
+    RedisCluster(RedisCluster),
 }
 
 impl Cluster {
@@ -54,23 +57,16 @@ impl Cluster {
     pub fn stored(&self) -> usize {
         match &self.backing {
             Backing::Memory(store) => store.len(),
-            Backing::Redis(server) => {
-                // Session ids, and no keys of an index.
-                let count = "return #redis.call('KEYS', ARGV[1])";
-                let size = server.command(&["EVAL", count, "0", "tenure:*-*-*-*-*"]);
-                size.trim_start_matches(':')
-                    .trim()
-                    .parse()
-                    .expect("a number of keys")
-            }
+            Backing::Redis(server) => keys(server),
+            Backing::RedisCluster(cluster) => cluster.nodes().iter().map(keys).sum(),
         }
     }
 
-    /// The Redis server, for what only it can tell. `None` on other stores.
+    /// The only Redis server, for what only it can tell. `None` on other stores.
     #[must_use]
     pub const fn redis(&self) -> Option<&RedisServer> {
         match &self.backing {
-            Backing::Memory(_) => None,
+            Backing::Memory(_) | Backing::RedisCluster(_) => None,
             Backing::Redis(server) => Some(server),
         }
     }
@@ -226,6 +222,9 @@ impl ClusterBuilder {
                     Backing::Memory(MemoryStore::builder().clock(clock.clone()).build())
                 }
                 Backend::Redis | Backend::NearCache => Backing::Redis(RedisServer::start()),
+                Backend::RedisCluster => {
+                    Backing::RedisCluster(RedisCluster::builder().replicas(0).start())
+                }
             },
             clock,
             _servers: JoinSet::new(),
@@ -233,14 +232,9 @@ impl ClusterBuilder {
         for index in 0..self.nodes {
             let store = match &cluster.backing {
                 Backing::Memory(store) => AnyStore::Memory(store.clone()),
-                Backing::Redis(server) => {
-                    let store = RedisStore::builder(server.url())
-                        .clock(cluster.clock.clone())
-                        .deadline(self.deadline)
-                        .connect()
-                        .await
-                        .expect("a connection");
-                    self.on_redis(store, &cluster.clock)
+                Backing::Redis(server) => self.on_redis(server.url(), &cluster.clock).await,
+                Backing::RedisCluster(servers) => {
+                    self.on_redis(servers.url(), &cluster.clock).await
                 }
             };
             let store = SpyStore::new(FaultyStore::new(SlowStore::new(store)));
@@ -258,7 +252,13 @@ impl ClusterBuilder {
         cluster
     }
 
-    fn on_redis(&self, store: RedisStore, clock: &ManualClock) -> AnyStore {
+    async fn on_redis(&self, url: String, clock: &ManualClock) -> AnyStore {
+        let store = RedisStore::builder(url)
+            .clock(clock.clone())
+            .deadline(self.deadline)
+            .connect()
+            .await
+            .expect("a connection");
         if self.combination.backend != Backend::NearCache {
             return AnyStore::Redis(store);
         }
@@ -296,6 +296,13 @@ impl std::fmt::Debug for ClusterBuilder {
             .field("combination", &self.combination)
             .finish_non_exhaustive()
     }
+}
+
+/// Session ids, and no keys of an index.
+fn keys(server: &RedisServer) -> usize {
+    let count = "return #redis.call('KEYS', ARGV[1])";
+    let size = server.command(&["EVAL", count, "0", "tenure:*-*-*-*-*"]);
+    size.parse().expect("a number of keys")
 }
 
 /// A random key in hexadecimal.

@@ -12,6 +12,8 @@ pub enum Backend {
     Redis,
     /// The same, with a `NearCache` in each node.
     NearCache,
+    /// `RedisStore` on a cluster of the test's own.
+    RedisCluster,
 }
 
 /// One cell of the matrix.
@@ -47,6 +49,8 @@ macro_rules! for_every_combination {
         $crate::for_every_combination!(@ axum_on_memory, Axum, Memory, $($story),+);
         $crate::for_every_combination!(@ axum_on_redis, Axum, Redis, $($story),+);
         $crate::for_every_combination!(@ axum_on_near_cache, Axum, NearCache, $($story),+);
+        // What differs there is below the store, so one adapter has all stories on it.
+        $crate::for_every_combination!(@ axum_on_redis_cluster, Axum, RedisCluster, $($story),+);
         $crate::for_every_combination!(@ actix_on_memory, Actix, Memory, $($story),+);
         $crate::for_every_combination!(@ actix_on_redis, Actix, Redis, $($story),+);
         $crate::for_every_combination!(@ actix_on_near_cache, Actix, NearCache, $($story),+);

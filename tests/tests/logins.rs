@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tenure_core::{
     ClientInfo, Clock, Finish, KeyRing, Lifetimes, LoginOptions, LoginRefusal, MemoryStore,
-    OnLimit, Session, SessionError, SessionIndex, SessionManager, SessionManagerBuilder,
+    OnLimit, Operator, Session, SessionError, SessionIndex, SessionManager, SessionManagerBuilder,
     SessionManagerError,
 };
 use tenure_testing::{ManualClock, Moment, SlowStore, Verb};
@@ -571,7 +571,11 @@ async fn an_operator_acts_in_a_users_name_and_comes_back() {
     let ada = site.logged_in("ada").await;
     let mut operator = site.logged_in("op").await;
     operator
-        .request(async |session| session.login_as("ada", "op").unwrap())
+        .request(async |session| {
+            session
+                .login_as("ada", Operator::new("op", "ticket 7"))
+                .unwrap()
+        })
         .await;
     let (_, session) = operator.load().await;
     assert_eq!(session.principal().unwrap(), "ada");
@@ -615,7 +619,11 @@ async fn acting_ends_with_the_logins_of_either_and_nobody_who_is_blocked_acts() 
         let site = Site::unlimited();
         let mut operator = site.logged_in("op").await;
         operator
-            .request(async |session| session.login_as("ada", "op").unwrap())
+            .request(async |session| {
+                session
+                    .login_as("ada", Operator::new("op", "ticket 7"))
+                    .unwrap()
+            })
             .await;
         site.nodes[1].index().end_all(ended).await.unwrap();
         assert_eq!(user(&operator).await, None, "{ended}");
@@ -624,7 +632,9 @@ async fn acting_ends_with_the_logins_of_either_and_nobody_who_is_blocked_acts() 
 
         site.nodes[1].index().block(ended).await.unwrap();
         let (handle, session) = operator.load().await;
-        session.login_as("ada", "op").unwrap();
+        session
+            .login_as("ada", Operator::new("op", "ticket 7"))
+            .unwrap();
         let refused = refusal(&operator.finish(&handle).await);
         assert_eq!(refused, Some(LoginRefusal::Blocked), "{ended}");
         assert_eq!(site.stored(), 0);

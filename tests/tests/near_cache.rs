@@ -2,11 +2,14 @@
 //! older than promised.
 
 #![expect(
+    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a surprise is a failed test; the figures are for whoever runs it"
 )]
 
+#[path = "near_cache/cluster.rs"]
+mod cluster;
 #[path = "near_cache/conformance.rs"]
 mod conformance;
 #[path = "near_cache/cost.rs"]

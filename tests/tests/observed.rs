@@ -151,7 +151,11 @@ async fn the_audit_trail_says_before_and_after_who_did_what_to_whom_and_why() {
     index.end_everyone().await.unwrap();
     let mut operating = logged_in(&sessions, "op").await;
     operating
-        .request(async |session| session.login_as("ada", "op").unwrap())
+        .request(async |session| {
+            session
+                .login_as("ada", Operator::new("op", "ticket 7"))
+                .unwrap()
+        })
         .await;
 
     let entries = trail.0.lock().unwrap().0.clone();

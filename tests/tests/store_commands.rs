@@ -96,8 +96,8 @@ async fn with_a_login_index_only_logins_cost_more(adapter: Adapter) {
             ("login", &*login, 4),
             // load, list, load
             ("list of one", "/devices", 3),
-            // load, end, reserve, commit, confirm, besides a commit of nothing
-            ("end of no others", "/end-others", 5),
+            // load, touch, end, reserve, commit, confirm
+            ("end of no others", "/end-others", 6),
             // end, delete, settle
             ("end of all, which is one", &*end_all, 3),
         ];

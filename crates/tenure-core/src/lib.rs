@@ -64,10 +64,10 @@ pub use self::{
     },
     session::{LoginOptions, Session, SessionData, SessionHandle, Stored},
     store::{
-        CONDEMNED_PER_CALL, Commit, Confirm, Confirmation, Create, Delete, Ended, Ending, Fed,
-        Feed, FeedListener, Freshness, Load, LoginCursor, LoginEntry, LoginLimit, LoginPage,
-        LoginRoll, LoginSeen, LoginState, MemoryStore, MemoryStoreBuilder, RESERVED_FOR, Renewal,
-        Reservation, Reserve, SessionIndex, SessionStore, StoreError, StoreErrorKind, Touch,
-        UserCursor, UserPage, UserStanding, VersionUse,
+        Absence, CONDEMNED_PER_CALL, Commit, Confirm, Confirmation, Create, Delete, Ended, Ending,
+        Fed, Feed, FeedListener, Freshness, Load, LoginCursor, LoginEntry, LoginLimit, LoginPage,
+        LoginRoll, LoginSeen, LoginState, MemoryStore, MemoryStoreBuilder, Part, RESERVED_FOR,
+        Renewal, Reservation, Reserve, SessionIndex, SessionStore, Standing, StoreError,
+        StoreErrorKind, Touch, UserCursor, UserPage, UserStanding, VersionUse,
     },
 };

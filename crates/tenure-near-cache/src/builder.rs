@@ -73,7 +73,10 @@ impl<S: SessionStore> NearCacheBuilder<S> {
         let is_strict = self.limits.max_staleness.is_zero();
         let fed = (!is_strict).then(|| self.store.feed(Arc::clone(&shelf) as _));
         let (store, feed) = match fed.flatten() {
-            Some(Fed { store, feed }) => (store, Some(feed)),
+            Some(Fed { store, feed }) => {
+                shelf.listen_to(&feed);
+                (store, Some(feed))
+            }
             None => (self.store, None),
         };
         let pulse = Pulse::new(Arc::clone(&shelf), feed);

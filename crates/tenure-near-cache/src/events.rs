@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use tenure_core::StoreError;
+use tenure_core::{Part, StoreError};
 
 use crate::{Metrics, Miss};
 
@@ -11,19 +11,20 @@ pub(crate) fn missed(reason: Miss) {
 }
 
 /// Changes may have gone unreported.
-pub(crate) fn emptied() {
-    tracing::info!(event = "near_cache_emptied");
+pub(crate) fn emptied(part: Part) {
+    tracing::info!(event = "near_cache_emptied", part = part.index());
 }
 
-pub(crate) fn unproven(error: &StoreError) {
+pub(crate) fn unproven(part: Part, error: &StoreError) {
     tracing::warn!(
         event = "near_cache_unproven",
+        part = part.index(),
         error = error as &(dyn Error + 'static),
     );
 }
 
-pub(crate) fn proven_again() {
-    tracing::info!(event = "near_cache_proven");
+pub(crate) fn proven_again(part: Part) {
+    tracing::info!(event = "near_cache_proven", part = part.index());
 }
 
 pub(crate) fn report(metrics: &Metrics) {

@@ -61,9 +61,13 @@ mod flight;
 mod index;
 mod metrics;
 mod near_cache;
+#[cfg(test)]
+mod parts_model;
+mod proofs;
 mod pulse;
 mod shelf;
 mod verdict;
+mod weight;
 
 pub use self::{
     builder::NearCacheBuilder,

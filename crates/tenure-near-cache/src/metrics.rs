@@ -27,14 +27,15 @@ pub struct Metrics {
     pub dirty_fills: u64,
     /// Changes that the store's feed has reported.
     pub invalidations: u64,
-    /// How often the feed was lost and the cache emptied. The first connection counts as one.
+    /// How often a part of the feed was lost and the cache emptied of its sessions. The first connection to each
+    /// counts as one.
     pub losses: u64,
     /// Cached answers.
     pub entries: usize,
     /// What they weigh.
     pub bytes: u64,
-    /// How old the last proof is that the feed is alive. `None` before the first one, and for stores
-    /// without a feed. In milliseconds when serialized.
+    /// How old the last proof is that the feed is alive; of several parts, that of the one that is silent for
+    /// longest. `None` before the first one, and for stores without a feed. In milliseconds when serialized.
     #[serde(rename = "proof_age_ms", serialize_with = "millis")]
     pub proof_age: Option<Duration>,
 }
@@ -95,7 +96,7 @@ impl Metrics {
             losses: counters.losses.get(),
             entries: shelf.len(),
             bytes: shelf.bytes(),
-            proof_age: shelf.proven().map(|proven| proven.elapsed()),
+            proof_age: shelf.least_proven().map(|proven| proven.elapsed()),
         }
     }
 }

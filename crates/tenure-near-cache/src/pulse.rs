@@ -1,9 +1,20 @@
 //! Keeps proving that the feed is alive.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+    stream::FuturesUnordered,
+};
 use parking_lot::Mutex;
-use tenure_core::Feed;
+use tenure_core::{Feed, Part};
 use tokio::{
     runtime::Handle,
     task::JoinSet,
@@ -69,29 +80,58 @@ async fn beat(shelf: Arc<Shelf>, feed: Arc<dyn Feed>) {
     let period = shelf.limits.max_staleness / BEATS_PER_BOUND;
     let mut ticks = interval(period.max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_proven = true;
+    // At most one for each part: one that is silent does not hold up the others.
+    let mut proofs = FuturesUnordered::new();
+    let mut under_way = HashSet::new();
+    let mut unproven = HashSet::new();
     let mut reported = Instant::now();
     loop {
-        ticks.tick().await;
-        // Before the feed does anything: what is proven is the time up to here, not up to the answer.
-        let asked = Instant::now();
-        match feed.prove().await {
-            Ok(()) => {
-                shelf.prove(asked);
-                if !std::mem::replace(&mut is_proven, true) {
-                    events::proven_again();
+        let mut tick = pin!(ticks.tick());
+        while let Some((part, asked, outcome)) = next_before(&mut proofs, tick.as_mut()).await {
+            under_way.remove(&part);
+            match outcome {
+                Ok(()) => {
+                    shelf.prove(part, asked);
+                    if unproven.remove(&part) {
+                        events::proven_again(part);
+                    }
+                }
+                Err(error) => {
+                    if unproven.insert(part) {
+                        events::unproven(part, &error);
+                    }
                 }
             }
-            Err(error) => {
-                if std::mem::replace(&mut is_proven, false) {
-                    events::unproven(&error);
-                }
+        }
+        let parts = feed.parts().unwrap_or_else(|| vec![Part::ONLY]);
+        unproven.retain(|part| parts.contains(part));
+        for part in parts {
+            if under_way.insert(part) {
+                // Before the feed does anything: what is proven is the time up to here, not up to the answer.
+                let asked = Instant::now();
+                let proof = feed.prove(part);
+                proofs.push(async move { (part, asked, proof.await) });
             }
         }
         if reported.elapsed() >= REPORT_EVERY {
             reported = Instant::now();
             events::report(&Metrics::of(&shelf));
         }
+    }
+}
+
+/// The next proof that arrives, unless it is time for another beat.
+async fn next_before<F: Future>(
+    proofs: &mut FuturesUnordered<F>,
+    mut tick: Pin<&mut impl Future<Output = Instant>>,
+) -> Option<F::Output> {
+    if proofs.is_empty() {
+        tick.await;
+        return None;
+    }
+    match select(proofs.next(), tick.as_mut()).await {
+        Either::Left((proof, _)) => proof,
+        Either::Right(_) => None,
     }
 }
 

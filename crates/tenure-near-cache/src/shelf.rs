@@ -3,18 +3,15 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::sync::Cache;
 use tenure_core::{
-    Clock, FeedListener, Freshness, Load, RECORD_HEADER_BYTES, Record, Relation, SessionId,
-    Timestamp, Version,
+    Absence, Clock, Feed, FeedListener, Freshness, Load, Part, Record, Relation, SessionId,
+    Standing, Timestamp, Version,
 };
 use tokio::time::Instant;
 
@@ -22,7 +19,9 @@ use crate::{
     events,
     flight::{Flight, WeakFlight},
     metrics::Counters,
+    proofs::Proofs,
     verdict::{Answer, Entry, Limits, Miss, Present, judge},
+    weight::Weight,
 };
 
 /// The cached answers of one store.
@@ -33,9 +32,10 @@ use crate::{
 pub(crate) struct Shelf {
     entries: Cache<SessionId, Entry, Weight>,
     calls: Box<[Mutex<CallsBySession>]>,
-    /// Up to when all changes are known, in nanoseconds since `epoch`; 0 before the first proof.
-    proven: AtomicU64,
-    epoch: Instant,
+    proofs: Proofs,
+    /// Who answers for which session, if that is not always the same part. Not owned: the feed owns its listener.
+    parts: OnceLock<Weak<dyn Feed>>,
+    absence: OnceLock<Absence>,
     clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
@@ -65,22 +65,40 @@ impl Shelf {
         Self {
             entries: Cache::with_weighter(typical.max(1), max_bytes, Weight),
             calls: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            proven: AtomicU64::new(0),
-            epoch: Instant::now(),
+            proofs: Proofs::new(),
+            parts: OnceLock::new(),
+            absence: OnceLock::new(),
             clock,
             limits,
             counters: Counters::default(),
         }
     }
 
+    /// Takes in by which feed the store reports. Once, before the first call.
+    pub(crate) fn listen_to(&self, feed: &Arc<dyn Feed>) {
+        let _ = self.absence.set(feed.absence());
+        if feed.parts().is_some() {
+            self.proofs.prepare_for_parts();
+            let _ = self.parts.set(Arc::downgrade(feed));
+        }
+    }
+
     /// The cached answer, if it may be given.
     pub(crate) fn look_up(&self, id: SessionId, demand: Freshness) -> Result<Load, Miss> {
+        let part = match self.parts.get() {
+            None => Part::ONLY,
+            Some(_) => self.entries.get(&id).ok_or(Miss::Unknown)?.part,
+        };
         // Before the entry is read: a proof that comes later says nothing of an entry that may have
         // been taken away meanwhile.
-        let proven = self.proven();
+        let proven = self.proven(part);
         let entry = self.entries.get(&id).ok_or(Miss::Unknown)?;
+        if entry.part != part {
+            return Err(Miss::Unknown);
+        }
         let present = Present {
             proven,
+            absence: self.absence.get().copied().unwrap_or(Absence::Watched),
             now: Instant::now(),
             time: self.clock.now(),
         };
@@ -96,36 +114,55 @@ impl Shelf {
         self.clock.now()
     }
 
-    pub(crate) fn proven(&self) -> Option<Instant> {
-        let nanos = self.proven.load(Ordering::Acquire);
-        (nanos > 0).then(|| self.epoch + Duration::from_nanos(nanos))
+    pub(crate) fn proven(&self, part: Part) -> Option<Instant> {
+        self.proofs.of(part)
     }
 
-    /// Takes in that every change from before `asked` has been reported.
-    pub(crate) fn prove(&self, asked: Instant) {
-        let nanos = (asked - self.epoch).as_nanos();
-        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
-        self.proven.fetch_max(nanos, Ordering::Release);
+    /// The oldest of the parts' proofs, as of the last beat.
+    pub(crate) fn least_proven(&self) -> Option<Instant> {
+        let feed = self.parts.get().and_then(Weak::upgrade);
+        match feed.and_then(|feed| feed.parts()) {
+            None => self.proven(Part::ONLY),
+            Some(parts) => {
+                let proofs = parts.into_iter().map(|part| self.proven(part));
+                proofs.min().flatten()
+            }
+        }
+    }
+
+    /// Takes in that every change of this part from before `asked` has been reported.
+    pub(crate) fn prove(&self, part: Part, asked: Instant) {
+        self.proofs.advance(part, asked);
+    }
+
+    fn standing(&self, id: SessionId) -> Standing {
+        match self.parts.get() {
+            None => Standing::ONLY,
+            Some(feed) => feed.upgrade().map_or(NOBODY, |feed| feed.standing(id)),
+        }
     }
 
     /// Begins a call that reads.
     pub(crate) fn read(self: &Arc<Self>, id: SessionId) -> Ticket {
-        self.open(self.shard(id).entry(id).or_default(), id, false)
+        // Not under the lock, which reports take.
+        let standing = self.standing(id);
+        self.open(self.shard(id).entry(id).or_default(), id, standing, false)
     }
 
     /// Begins a call that writes: unless it [keeps](Ticket::keep) an answer, what it leaves behind is
     /// unknown. Until then, what is cached is [held](Entry::held).
     pub(crate) fn write(self: &Arc<Self>, id: SessionId) -> Ticket {
+        let standing = self.standing(id);
         let mut shard = self.shard(id);
         let calls = shard.entry(id).or_default();
         if calls.writing == 0 {
-            calls.proven_before = self.proven();
+            calls.proven_before = standing.part.and_then(|part| self.proven(part));
             if let Some(entry) = self.entries.peek(&id) {
                 self.entries.insert(id, calls.hold(entry));
             }
         }
         calls.writing += 1;
-        self.open(calls, id, true)
+        self.open(calls, id, standing, true)
     }
 
     /// Joins the load of a session that is under way, if its answer will be new enough, or else
@@ -135,25 +172,33 @@ impl Shelf {
         id: SessionId,
         begin: impl FnOnce(Ticket) -> Flight,
     ) -> (Flight, bool) {
+        let standing = self.standing(id);
         let mut shard = self.shard(id);
         let calls = shard.entry(id).or_default();
         if let Some(flight) = calls.flight(self.limits.max_staleness) {
             self.counters.shared_loads.add();
             return (flight, true);
         }
-        let ticket = self.open(calls, id, false);
+        let ticket = self.open(calls, id, standing, false);
         let asked = ticket.asked;
         let flight = begin(ticket);
         calls.flight = flight.downgrade().map(|weak| (asked, weak));
         (flight, false)
     }
 
-    fn open(self: &Arc<Self>, calls: &mut Calls, id: SessionId, spoils: bool) -> Ticket {
+    fn open(
+        self: &Arc<Self>,
+        calls: &mut Calls,
+        id: SessionId,
+        standing: Standing,
+        spoils: bool,
+    ) -> Ticket {
         calls.under_way += 1;
         Ticket {
             shelf: Arc::clone(self),
             id,
             asked: Instant::now(),
+            standing,
             changes: calls.changes,
             writes: spoils,
             spoils,
@@ -163,6 +208,8 @@ impl Shelf {
 
     fn settle(&self, ticket: &mut Ticket) {
         let id = ticket.id;
+        let has_stood = self.standing(id) == ticket.standing;
+        let part = ticket.standing.part.filter(|_| has_stood);
         let mut shard = self.shard(id);
         let Some(calls) = shard.get_mut(&id) else {
             return;
@@ -173,9 +220,13 @@ impl Shelf {
         }
         calls.writing -= usize::from(ticket.writes);
         match ticket.answer.take() {
-            Some(Answer::Deleted) => self.insert(id, Entry::new(Answer::Deleted, Instant::now())),
-            Some(answer) if is_clean => {
-                let entry = Entry::new(answer, ticket.asked);
+            // Final, so nobody's proofs matter.
+            Some(Answer::Deleted) => {
+                let entry = Entry::new(Answer::Deleted, Instant::now(), Part::ONLY);
+                self.insert(id, entry);
+            }
+            Some(answer) if is_clean && part.is_some() => {
+                let entry = Entry::new(answer, ticket.asked, part.unwrap_or_default());
                 let is_held = calls.writing > 0;
                 self.insert(id, if is_held { calls.hold(entry) } else { entry });
             }
@@ -209,8 +260,7 @@ impl Shelf {
     }
 
     fn remove(&self, id: SessionId) {
-        let is_final = |entry: &Entry| matches!(entry.answer, Answer::Deleted);
-        self.entries.remove_if(&id, |entry| !is_final(entry));
+        self.entries.remove_if(&id, |entry| !entry.is_final());
     }
 
     fn insert(&self, id: SessionId, new: Entry) {
@@ -236,14 +286,32 @@ impl FeedListener for Shelf {
         self.remove(id);
     }
 
-    fn lost(&self) {
+    fn lost(&self, part: Part) {
         self.counters.losses.add();
         for shard in &self.calls {
+            // Those of other parts as well: it costs them a fill.
             shard.lock().values_mut().for_each(Calls::spoil);
         }
         // Afterwards, so that what a clean call has just inserted goes too.
-        self.entries.clear();
-        events::emptied();
+        if self.parts.get().is_none() {
+            self.entries.clear();
+        } else {
+            self.entries
+                .retain(|_, entry| entry.part != part || entry.is_final());
+        }
+        events::emptied(part);
+    }
+
+    fn left(&self, part: Part, has_left: &dyn Fn(SessionId) -> bool) {
+        for shard in &self.calls {
+            for (id, calls) in shard.lock().iter_mut() {
+                if has_left(*id) {
+                    calls.spoil();
+                }
+            }
+        }
+        self.entries
+            .retain(|id, entry| entry.part != part || entry.is_final() || !has_left(*id));
     }
 }
 
@@ -288,6 +356,8 @@ pub(crate) struct Ticket {
     shelf: Arc<Shelf>,
     id: SessionId,
     asked: Instant,
+    /// Who was to answer when the call began.
+    standing: Standing,
     /// What [`Calls::changes`] was when the call began.
     changes: u64,
     /// Whether it was begun as one that writes.
@@ -330,12 +400,17 @@ impl Drop for Ticket {
 }
 
 impl Entry {
-    const fn new(answer: Answer, asked: Instant) -> Self {
+    const fn new(answer: Answer, asked: Instant, part: Part) -> Self {
         Self {
             answer,
             asked,
             held: None,
+            part,
         }
+    }
+
+    const fn is_final(&self) -> bool {
+        matches!(self.answer, Answer::Deleted)
     }
 
     fn version(&self) -> Option<Version> {
@@ -358,26 +433,14 @@ impl Entry {
     }
 }
 
-/// What an entry takes, in bytes.
-#[derive(Clone, Debug)]
-struct Weight;
-
-impl Weighter<SessionId, Entry> for Weight {
-    fn weight(&self, _: &SessionId, entry: &Entry) -> u64 {
-        let heap = match &entry.answer {
-            Answer::Live(record) => record.encoded_len() - RECORD_HEADER_BYTES,
-            Answer::Absent | Answer::Deleted => 0,
-        };
-        (OVERHEAD_BYTES + heap) as u64
-    }
-}
-
-/// An entry without its values: its record's other parts, and what it needs in the cache's tables and the
-/// allocator's, as measured by `benches/near_cache_memory.rs`.
-const OVERHEAD_BYTES: usize = 384;
-
 /// What the number of entries is estimated by, which the cache sizes its tables for.
 const TYPICAL_BYTES: u64 = 1024;
+
+/// When the feed is gone, nobody keeps anything.
+const NOBODY: Standing = Standing {
+    part: None,
+    moves: 0,
+};
 
 /// So many that calls about different sessions rarely meet.
 const SHARDS: usize = 64;

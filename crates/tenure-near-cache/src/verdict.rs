@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tenure_core::{Freshness, Record, Relation, Timestamp};
+use tenure_core::{Absence, Freshness, Part, Record, Relation, Timestamp};
 use tokio::time::Instant;
 
 /// An answer of the store, kept.
@@ -15,6 +15,8 @@ pub(crate) struct Entry {
     /// Up to when it was proven as this node began to write the session. Later proofs do not count: they are
     /// about what others change, and whatever became of the own write is known when it ends.
     pub(crate) held: Option<Instant>,
+    /// Whose proofs are about it.
+    pub(crate) part: Part,
 }
 
 #[derive(Clone, Debug)]
@@ -36,8 +38,10 @@ pub(crate) struct Limits {
 /// What is known when a session is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Present {
-    /// Every change that was made before this has reached the cache.
+    /// Every change of the entry's part that was made before this has reached the cache.
     pub(crate) proven: Option<Instant>,
+    /// Whether that includes that a session has come into being.
+    pub(crate) absence: Absence,
     pub(crate) now: Instant,
     /// The same, on the clock by which sessions end.
     pub(crate) time: Timestamp,
@@ -88,7 +92,10 @@ pub(crate) fn judge(
             }
         },
     }
-    let proven = entry.held.or(present.proven);
+    let proven = match (&entry.answer, present.absence) {
+        (Answer::Absent, Absence::Unwatched) => None,
+        _ => entry.held.or(present.proven),
+    };
     let proven = proven.unwrap_or(entry.asked).max(entry.asked);
     if present.now - proven >= limits.max_staleness {
         Err(Miss::Unproven)
@@ -132,9 +139,11 @@ mod tests {
                 answer: Answer::Live(record),
                 asked: now - SECOND,
                 held: None,
+                part: Part::ONLY,
             },
             present: Present {
                 proven: Some(now - SECOND),
+                absence: Absence::Watched,
                 now,
                 time,
             },
@@ -274,6 +283,30 @@ mod tests {
             (
                 "absent, proven",
                 same().answered(Answer::Absent).asked(50 * SECOND),
+                Ok(()),
+            ),
+            (
+                "absent, proven, but nobody watches that",
+                same()
+                    .answered(Answer::Absent)
+                    .asked(staleness)
+                    .with(|case| case.present.absence = Absence::Unwatched),
+                Err(Miss::Unproven),
+            ),
+            (
+                "absent, and nobody watches that, within the bound",
+                same()
+                    .answered(Answer::Absent)
+                    .asked(staleness - nano)
+                    .without_feed()
+                    .with(|case| case.present.absence = Absence::Unwatched),
+                Ok(()),
+            ),
+            (
+                "present, where nobody watches absences",
+                same()
+                    .asked(50 * SECOND)
+                    .with(|case| case.present.absence = Absence::Unwatched),
                 Ok(()),
             ),
             (

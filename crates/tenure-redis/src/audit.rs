@@ -8,8 +8,8 @@ use tenure_core::{AuditEntry, AuditError, AuditSink};
 use crate::{
     RedisStore,
     error::unexpected_reply,
-    node::Node,
     script::{self, Request},
+    topology::Topology,
 };
 
 /// Writes the audit trail to the stream `{prefix}:audit`: one field, `entry`, with the entry as JSON. Read it with
@@ -19,18 +19,18 @@ use crate::{
 /// there.
 #[derive(Clone)]
 pub struct RedisAudit {
-    node: Arc<Node>,
+    topology: Arc<Topology>,
     key: String,
     keeps: u32,
 }
 
 impl RedisStore {
-    /// The audit trail on this store's server, for
+    /// The audit trail on this store's server, in a cluster on one of its nodes, for
     /// [`SessionManagerBuilder::audit`](tenure_core::SessionManagerBuilder::audit).
     #[must_use]
     pub fn audit(&self) -> RedisAudit {
         RedisAudit {
-            node: Arc::clone(&self.shared().index_node),
+            topology: Arc::clone(&self.shared().index),
             key: [&*self.shared().prefix, ":audit"].concat(),
             keeps: 100_000,
         }
@@ -54,7 +54,7 @@ impl AuditSink for RedisAudit {
         let keeps = self.keeps.to_string();
         let arguments = [entry.as_bytes(), keeps.as_bytes()];
         let request = Request::script(&script::AUDIT, &self.key, &arguments);
-        match self.node.call(&request).await {
+        match self.topology.call(&request).await {
             Ok(Value::Int(1)) => Ok(()),
             Ok(_) => Err(AuditError::new(unexpected_reply())),
             Err(error) => Err(AuditError::new(error)),

@@ -7,10 +7,10 @@ use tenure_core::{Clock, StoreError, SystemClock};
 use crate::{
     RedisConfig, RedisConfigError, RedisStore,
     config::MAX_PREFIX_BYTES,
-    exclusive::Exclusive,
     home::Home,
-    node::{Node, NodeLimits},
+    node::NodeLimits,
     store::Shared,
+    topology::{Maker, Topology},
 };
 
 /// Sets a [`RedisStore`]'s limits and connects it.
@@ -141,7 +141,7 @@ impl RedisStoreBuilder {
     ///
     /// [`RedisConfigError`]
     pub fn connect_lazy(self) -> Result<RedisStore, RedisConfigError> {
-        let client = self.config?.client()?;
+        let config = self.config?;
         check_prefix(&self.prefix)?;
         if !DEADLINES.contains(&self.deadline) {
             return Err(RedisConfigError::Deadline {
@@ -158,20 +158,20 @@ impl RedisStoreBuilder {
                 max_record_bytes: self.max_record_bytes,
             });
         }
-        let home = Arc::new(Home::here());
-        let exclusive = (self.min_replicas > 0)
-            .then(|| Exclusive::new(&client, self.min_replicas, self.deadline, Arc::clone(&home)))
-            .transpose()?
-            .map(Arc::new);
-        let limits = NodeLimits {
-            deadline: self.deadline,
-            max_in_flight: self.max_in_flight,
+        let maker = Maker {
+            config: config.clone(),
+            limits: NodeLimits {
+                deadline: self.deadline,
+                max_in_flight: self.max_in_flight,
+            },
+            min_replicas: self.min_replicas,
+            home: Arc::new(Home::here()),
+            tracking: None,
         };
-        let node = Arc::new(Node::new(client, limits, home));
+        let topology = Arc::new(Topology::new(&config, maker)?);
         Ok(RedisStore::new(Shared {
-            index_node: Arc::clone(&node),
-            node,
-            exclusive,
+            index: Arc::clone(&topology),
+            topology,
             prefix: self.prefix.into(),
             max_record_bytes: self.max_record_bytes,
             clock: self.clock,

@@ -11,7 +11,9 @@ use redis::Client;
 use tenure_core::{Entropy, OsEntropy, StoreError, StoreErrorKind};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::{error::no_connection_in_time, home::Home, link::Link, tracking::Tracking};
+use crate::{
+    error::no_connection_in_time, home::Home, link::Link, node::Purpose, tracking::Tracking,
+};
 
 /// Keeps one connection to one address.
 ///
@@ -23,6 +25,7 @@ use crate::{error::no_connection_in_time, home::Home, link::Link, tracking::Trac
 /// is in use within the pause.
 pub(crate) struct Connector {
     client: Client,
+    purpose: Purpose,
     tracking: Option<Tracking>,
     /// How long an attempt may take.
     limit: Duration,
@@ -46,9 +49,10 @@ struct Attempt {
 }
 
 impl Connector {
-    pub(crate) fn new(client: Client, limit: Duration, home: Arc<Home>) -> Self {
+    pub(crate) fn new(client: Client, limit: Duration, home: Arc<Home>, purpose: Purpose) -> Self {
         Self {
             client,
+            purpose,
             tracking: None,
             limit,
             home,
@@ -60,6 +64,7 @@ impl Connector {
     pub(crate) fn tracked(&self, tracking: Tracking) -> Self {
         Self {
             client: self.client.clone(),
+            purpose: self.purpose,
             tracking: Some(tracking),
             limit: self.limit,
             home: Arc::clone(&self.home),
@@ -69,6 +74,11 @@ impl Connector {
 
     pub(crate) fn address(&self) -> String {
         self.client.get_connection_info().addr().to_string()
+    }
+
+    /// Refuses to take answers for proofs where the server reports nothing.
+    pub(crate) fn check_tracking(&self) -> Result<(), StoreError> {
+        self.tracking.as_ref().map_or(Ok(()), Tracking::check)
     }
 
     /// The connection in use, if there is one.
@@ -128,16 +138,19 @@ impl Connector {
     /// ended when nobody holds the attempt any more.
     fn attempt(&self, begins: Instant) -> Attempt {
         let (client, tracking) = (self.client.clone(), self.tracking.clone());
-        let (limit, home) = (self.limit, Arc::clone(&self.home));
+        let (limit, purpose, home) = (self.limit, self.purpose, Arc::clone(&self.home));
         let connecting = move || {
             let (client, tracking) = (client.clone(), tracking.clone());
             async move {
                 sleep_until(begins).await;
                 let patience = limit / PATIENCE_PER_LIMIT;
-                timeout(limit, Link::connect(&client, patience, tracking.as_ref()))
-                    .await
-                    .unwrap_or_else(|_| Err(no_connection_in_time()))
-                    .map(Arc::new)
+                timeout(
+                    limit,
+                    Link::connect(&client, purpose, patience, tracking.as_ref()),
+                )
+                .await
+                .unwrap_or_else(|_| Err(no_connection_in_time()))
+                .map(Arc::new)
             }
         };
         let outcome = async move {
@@ -173,13 +186,22 @@ enum Current {
 /// a server do not come back to it all at once. Short, since it is what a server's return costs: no
 /// growing back-off.
 pub(crate) fn pause() -> Duration {
-    let mut chance = [0];
-    // Without chance, the shortest: nothing secret depends on it.
-    let _ = OsEntropy.fill(&mut chance);
-    SHORTEST_PAUSE + SHORTEST_PAUSE * 2 * u32::from(chance[0]) / 256
+    about(PAUSE)
 }
 
-const SHORTEST_PAUSE: Duration = Duration::from_millis(25);
+/// Half of this span to one and a half, by chance.
+pub(crate) fn about(span: Duration) -> Duration {
+    span / 2 + span * u32::from(chance()) / 256
+}
+
+/// Without chance, zero: nothing secret depends on it.
+pub(crate) fn chance() -> u8 {
+    let mut chance = [0];
+    let _ = OsEntropy.fill(&mut chance);
+    chance[0]
+}
+
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A call that is given up within a tenth of the deadline says nothing of the connection: its caller
 /// may have left for reasons of its own.

@@ -1,7 +1,7 @@
 //! What Redis' errors mean for a session: which kind of fault it is, and whether the write may have
 //! happened.
 
-use redis::{ErrorKind, RedisError, ServerError};
+use redis::{ErrorKind, RedisError, ServerError, ServerErrorKind};
 use tenure_core::{StoreError, StoreErrorKind};
 
 /// How a request that was handed to a connection failed.
@@ -11,6 +11,106 @@ pub(crate) enum Failure {
     Broken(RedisError),
     /// The server answered with an error, so the request was not carried out.
     Answered(StoreError),
+    /// The same, and the error says that another server answers for the key, or that this one may do so later.
+    Elsewhere(Box<Elsewhere>),
+}
+
+/// A server's word that it does not answer for a key, or not now.
+#[derive(Debug)]
+pub(crate) struct Elsewhere {
+    pub(crate) hint: Hint,
+    /// The fault for who does not follow.
+    pub(crate) error: StoreError,
+}
+
+/// What such a server knows of who does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// The slot is another's.
+    Moved(Named),
+    /// The slot is on its way to another, and the key is not here any more, or not yet.
+    Ask(Named),
+    /// Nobody at present: the cluster is down, the server reads its data, or a key of several is on its way.
+    NotNow,
+    /// Whoever is the primary: this one is a replica.
+    Demoted,
+}
+
+/// An address as a server tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    /// `None`: the host that was asked. Servers say so that know their port and not their name.
+    pub(crate) host: Option<String>,
+    pub(crate) port: u16,
+}
+
+/// How one attempt to have a request carried out by one server failed.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// There is no connection, and nothing was sent.
+    Unreached(StoreError),
+    /// The deadline has passed; it was sent.
+    TimedOut,
+    /// The server or the connection failed it.
+    Failed(Failure),
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unreached(error) => error,
+            Fault::TimedOut => Self::new(StoreErrorKind::TimedOut),
+            Fault::Failed(failure) => failure.into(),
+        }
+    }
+}
+
+impl Elsewhere {
+    /// Whether the key's slot is still the asked server's.
+    pub(crate) const fn is_on_its_way(&self) -> bool {
+        matches!(self.hint, Hint::Ask(_))
+    }
+
+    fn read(error: &RedisError) -> Option<Hint> {
+        let ErrorKind::Server(kind) = error.kind() else {
+            return None;
+        };
+        Some(match kind {
+            // An address that nobody knows yet is looked for like one that nobody has told.
+            ServerErrorKind::Moved => named(error).map_or(Hint::NotNow, Hint::Moved),
+            ServerErrorKind::Ask => named(error).map_or(Hint::NotNow, Hint::Ask),
+            ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::BusyLoading
+            | ServerErrorKind::MasterDown => Hint::NotNow,
+            ServerErrorKind::ReadOnly => Hint::Demoted,
+            _ => return None,
+        })
+    }
+}
+
+fn named(error: &RedisError) -> Option<Named> {
+    Named::read(error.redirect_node()?.0)
+}
+
+impl Named {
+    /// Reads `host:port`; the host may be an IPv6 address without brackets, or missing.
+    fn read(address: &str) -> Option<Self> {
+        let (host, port) = address.rsplit_once(':')?;
+        let host = (!host.is_empty()).then(|| host.to_owned());
+        // A node that knows neither its name nor its address.
+        if host.as_deref() == Some(UNKNOWN_HOST) {
+            return None;
+        }
+        let port = port.parse().ok()?;
+        Some(Self { host, port })
+    }
 }
 
 impl From<RedisError> for Failure {
@@ -18,7 +118,13 @@ impl From<RedisError> for Failure {
         match error.kind() {
             // After bytes that are not RESP, nothing on that connection can be told apart any more.
             ErrorKind::Io | ErrorKind::Parse => Self::Broken(error),
-            _ => Self::Answered(answer(error)),
+            _ => match Elsewhere::read(&error) {
+                Some(hint) => {
+                    let error = answer(error);
+                    Self::Elsewhere(Box::new(Elsewhere { hint, error }))
+                }
+                None => Self::Answered(answer(error)),
+            },
         }
     }
 }
@@ -28,6 +134,7 @@ impl From<Failure> for StoreError {
         match failure {
             Failure::Broken(error) => Self::with_source(StoreErrorKind::Interrupted, error),
             Failure::Answered(error) => error,
+            Failure::Elsewhere(elsewhere) => elsewhere.error,
         }
     }
 }
@@ -60,13 +167,18 @@ fn answer(error: RedisError) -> StoreError {
             let reply = ErrorReply::new(&error);
             StoreError::with_source(reply.kind(), reply)
         }
+        // The driver has words of its own for it.
+        Err(other) if other.to_string().contains(ONE_DATABASE) => {
+            let advice = "a cluster has database 0 only, and a `redis-cluster://` URL";
+            StoreError::with_source(StoreErrorKind::Refused, advice)
+        }
         Err(other) => StoreError::with_source(StoreErrorKind::Refused, other),
     }
 }
 
 /// An error reply, without what it may quote of the command.
 #[derive(Debug, thiserror::Error)]
-#[error("{code} {message}")]
+#[error("{code} {message}{advice}", advice = self.advice())]
 struct ErrorReply {
     code: String,
     message: String,
@@ -81,6 +193,24 @@ impl ErrorReply {
         Self {
             code: error.code().to_owned(),
             message: message[..quoted].to_owned(),
+        }
+    }
+
+    /// What to do about it, where the server does not say.
+    fn advice(&self) -> &'static str {
+        match self.code.as_str() {
+            "MOVED" | "ASK" => "; this is a node of a cluster: use a `redis-cluster://` URL",
+            "ERR" if self.message.contains("cluster support disabled") => {
+                "; for a single server use a `redis://` URL"
+            }
+            "ERR"
+                if self
+                    .message
+                    .contains("SELECT is not allowed in cluster mode") =>
+            {
+                "; a cluster has database 0 only, and a `redis-cluster://` URL"
+            }
+            _ => "",
         }
     }
 
@@ -103,6 +233,11 @@ impl ErrorReply {
         }
     }
 }
+
+/// What `CLUSTER SLOTS` and redirections say of a node whose name was to be told and is not known.
+pub(crate) const UNKNOWN_HOST: &str = "?";
+
+const ONE_DATABASE: &str = "SELECT is not allowed in cluster mode";
 
 const QUOTATION: &str = ", with args beginning with";
 
@@ -174,7 +309,6 @@ mod tests {
                 "WRONGPASS invalid username-password pair",
                 StoreErrorKind::Refused,
             ),
-            ("MOVED 3999 127.0.0.1:6381", StoreErrorKind::Refused),
             ("ERR unknown command 'EVALSHA'", StoreErrorKind::Refused),
         ];
         for (reply, kind) in rows {
@@ -183,6 +317,64 @@ mod tests {
             assert!(!error.outcome_unknown(), "{reply}");
             let shown = error.source().unwrap().to_string();
             assert_eq!(shown, reply, "the source tells what the server said");
+        }
+    }
+
+    #[test]
+    fn a_server_of_another_kind_is_told_with_what_to_do() {
+        let rows = [
+            ("MOVED 3999 127.0.0.1:6381", "use a `redis-cluster://` URL"),
+            (
+                "ERR This instance has cluster support disabled",
+                "use a `redis://` URL",
+            ),
+        ];
+        for (reply, advice) in rows {
+            let error = StoreError::from(failure(reply));
+            assert_eq!(error.kind(), StoreErrorKind::Refused, "{reply}");
+            let shown = error.source().unwrap().to_string();
+            assert!(
+                shown.starts_with(reply) && shown.ends_with(advice),
+                "{shown}"
+            );
+        }
+    }
+
+    /// What nodes behind gateways, with IPv6 and with announced names say.
+    #[test]
+    fn redirections_name_their_target_or_the_host_that_was_asked() {
+        let named = |host: Option<&str>, port| Named {
+            host: host.map(str::to_owned),
+            port,
+        };
+        let rows = [
+            (
+                "MOVED 1 10.0.0.7:6381",
+                Some(Hint::Moved(named(Some("10.0.0.7"), 6381))),
+            ),
+            (
+                "ASK 1 node-b.internal:1",
+                Some(Hint::Ask(named(Some("node-b.internal"), 1))),
+            ),
+            (
+                "MOVED 1 fd00::7:6381",
+                Some(Hint::Moved(named(Some("fd00::7"), 6381))),
+            ),
+            ("MOVED 1 :6381", Some(Hint::Moved(named(None, 6381)))),
+            ("CLUSTERDOWN The cluster is down", Some(Hint::NotNow)),
+            ("TRYAGAIN Multiple keys request", Some(Hint::NotNow)),
+            ("LOADING Redis is loading", Some(Hint::NotNow)),
+            ("READONLY You can't write. script: 1", Some(Hint::Demoted)),
+            ("MOVED 1 ?:6381", Some(Hint::NotNow)),
+            ("MOVED 1 nowhere", Some(Hint::NotNow)),
+            ("OOM command not allowed", None),
+        ];
+        for (reply, hint) in rows {
+            let found = match failure(reply) {
+                Failure::Elsewhere(elsewhere) => Some(elsewhere.hint),
+                _ => None,
+            };
+            assert_eq!(found, hint, "{reply}");
         }
     }
 

@@ -5,17 +5,17 @@ use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use parking_lot::Mutex;
-use redis::{Client, RedisError, Value, aio::MultiplexedConnection};
+use redis::{Client, Pipeline, RedisError, Value, aio::MultiplexedConnection};
 use tenure_core::{Delete, StoreError, StoreErrorKind};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
     RedisConfigError,
     connector::pause,
-    error::{Failure, no_connection_in_time, unconnected, unexpected_reply},
+    error::{Failure, Fault, no_connection_in_time, unconnected, unexpected_reply},
     home::Home,
     link::driver_config,
-    script::Request,
+    script::{Manner, Request},
     store::deletion,
 };
 
@@ -55,56 +55,59 @@ impl Exclusive {
         })
     }
 
-    /// Makes a deletion, which is of this key, and waits until enough replicas have confirmed it.
+    /// Makes a deletion and waits until enough replicas have confirmed it.
     ///
     /// If the connection breaks before the answer comes, all of it is done once more.
     ///
     /// # Cancellation
     ///
     /// Dropping the future closes the connection, which may still be waiting. The key may be deleted.
-    pub(crate) async fn delete(&self, key: &str, request: &Request) -> Result<Delete, StoreError> {
-        let effect = |reply: &Value| match deletion(reply)? {
-            Delete::Deleted => Some(Effect::Written),
-            // An earlier deletion may have removed the key on the primary without being confirmed,
-            // as when the caller tries again after `NotReplicated`.
-            Delete::Absent => Some(Effect::MayBeWritten(key)),
-            Delete::Superseded => Some(Effect::Nothing),
-        };
-        let reply = self.carry_out(request, &effect).await?;
-        deletion(&reply).ok_or_else(unexpected_reply)
-    }
-
-    /// The same for a request that always writes.
-    pub(crate) async fn write(&self, request: &Request) -> Result<Value, StoreError> {
-        self.carry_out(request, &|_| Some(Effect::Written)).await
-    }
-
-    async fn carry_out(
-        &self,
-        request: &Request,
-        effect: &EffectOf<'_>,
-    ) -> Result<Value, StoreError> {
+    pub(crate) async fn write(&self, request: &Request, kind: Kind) -> Result<Value, StoreError> {
         let until = Instant::now() + self.deadline;
         let mut progress = Progress::Nothing;
-        let writing = self.write_without_limit(request, effect, until, &mut progress);
+        let writing = self.write_without_limit(request, kind, until, &mut progress);
         match (timeout_at(until, writing).await, progress) {
-            (Ok(outcome), _) => outcome,
+            (Ok(reply), _) => reply,
             (Err(_), Progress::Nothing) => Err(no_connection_in_time()),
             (Err(_), Progress::Sent) => Err(StoreError::new(StoreErrorKind::TimedOut)),
             (Err(_), Progress::Written) => Err(StoreError::new(StoreErrorKind::NotReplicated)),
         }
     }
 
+    /// The same once, for who knows other servers that may carry it out. The reply is that of the script.
+    pub(crate) async fn attempt(
+        &self,
+        request: &Request,
+        kind: Kind,
+        manner: Manner,
+        until: Instant,
+    ) -> Result<Value, Fault> {
+        let mut progress = Progress::Nothing;
+        let writing = async {
+            let connection = self.borrow().await.map_err(Fault::Unreached)?;
+            let outcome = self.write_on(connection, request, kind, manner, until, &mut progress);
+            Ok(outcome.await?)
+        };
+        match (timeout_at(until, writing).await, progress) {
+            (Ok(outcome), _) => outcome,
+            (Err(_), Progress::Nothing) => Err(Fault::Unreached(no_connection_in_time())),
+            (Err(_), Progress::Sent) => Err(Fault::TimedOut),
+            (Err(_), Progress::Written) => Err(Fault::Failed(Failure::Answered(StoreError::new(
+                StoreErrorKind::NotReplicated,
+            )))),
+        }
+    }
+
     async fn write_without_limit(
         &self,
         request: &Request,
-        effect: &EffectOf<'_>,
+        kind: Kind,
         until: Instant,
         progress: &mut Progress,
     ) -> Result<Value, StoreError> {
         let connection = self.borrow().await?;
         match self
-            .write_on(connection, request, effect, until, progress)
+            .write_on(connection, request, kind, Manner::Plain, until, progress)
             .await
         {
             Err(Failure::Broken(error)) => {
@@ -112,7 +115,7 @@ impl Exclusive {
                 let again = async {
                     let connection = self.borrow().await?;
                     Ok(self
-                        .write_on(connection, request, effect, until, progress)
+                        .write_on(connection, request, kind, Manner::Plain, until, progress)
                         .await?)
                 };
                 again.await.map_err(|error: StoreError| match error.kind() {
@@ -167,29 +170,30 @@ impl Exclusive {
         &self,
         mut borrowed: Borrowed,
         request: &Request,
-        effect: &EffectOf<'_>,
+        kind: Kind,
+        manner: Manner,
         until: Instant,
         progress: &mut Progress,
     ) -> Result<Value, Failure> {
         let connection = &mut borrowed.connection;
         *progress = (*progress).max(Progress::Sent);
-        let reply = request.send(connection).await?;
-        let effect = effect(&reply).ok_or_else(|| Failure::Answered(unexpected_reply()))?;
-        if let Effect::Nothing = effect {
+        let reply = request.send(connection, manner).await?;
+        let effect = kind
+            .effect(&reply)
+            .ok_or_else(|| Failure::Answered(unexpected_reply()))?;
+        if effect == Effect::Nothing {
             borrowed.give_back();
             return Ok(reply);
         }
         *progress = Progress::Written;
-        if let Effect::MayBeWritten(key) = effect {
+        if effect == Effect::MayBeWritten {
             // Since Redis 7.2, `WAIT` waits for the connection's last *write*, and there was none. So
             // write something: the transaction leaves the key absent and lets nobody see it in between.
-            redis::pipe()
-                .atomic()
-                .set(key, "")
-                .del(key)
-                .exec_async(connection)
-                .await
-                .map_err(not_confirmed)?;
+            let writing = nothing_written(request, manner);
+            let replies = connection.send_packed_commands(&writing, 0, writing.len());
+            for reply in replies.await.map_err(not_confirmed)? {
+                reply.extract_error().map_err(not_confirmed)?;
+            }
         }
         let patience = until.saturating_duration_since(Instant::now()) * 9 / 10;
         let mut wait = redis::cmd("WAIT");
@@ -209,16 +213,53 @@ impl Exclusive {
     }
 }
 
-/// What a request has left to be confirmed.
-enum Effect<'a> {
-    Nothing,
-    Written,
-    /// Nothing now, but perhaps before: that this key is not there.
-    MayBeWritten(&'a str),
+/// What a reply says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The deletion of a session.
+    Deletion,
+    /// What always writes.
+    Writing,
 }
 
-/// What a reply says of it; `None` if it is none that is known.
-type EffectOf<'a> = dyn Fn(&Value) -> Option<Effect<'a>> + Send + Sync + 'a;
+/// What a request has left to be confirmed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Nothing,
+    Written,
+    /// Nothing now, but perhaps before: that its key is not there.
+    MayBeWritten,
+}
+
+impl Kind {
+    /// `None` if the reply is none that is known.
+    fn effect(self, reply: &Value) -> Option<Effect> {
+        match self {
+            Self::Writing => Some(Effect::Written),
+            Self::Deletion => Some(match deletion(reply)? {
+                Delete::Deleted => Effect::Written,
+                // An earlier deletion may have removed the key on the primary without being confirmed,
+                // as when the caller tries again after `NotReplicated`.
+                Delete::Absent => Effect::MayBeWritten,
+                Delete::Superseded => Effect::Nothing,
+            }),
+        }
+    }
+}
+
+/// A transaction that writes a deletion's key and leaves it absent.
+fn nothing_written(request: &Request, manner: Manner) -> Pipeline {
+    let key = request.key().unwrap_or_default();
+    let mut pipeline = Pipeline::new();
+    if manner == Manner::Sent {
+        // It counts for all of the transaction.
+        pipeline.add_command(redis::cmd("ASKING"));
+    }
+    pipeline.add_command(redis::cmd("MULTI"));
+    pipeline.set(key, "").del(key);
+    pipeline.add_command(redis::cmd("EXEC"));
+    pipeline
+}
 
 /// How far a write is known to have come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -256,7 +297,11 @@ fn not_confirmed(error: RedisError) -> Failure {
             StoreErrorKind::NotReplicated,
             error,
         )),
-        broken => broken,
+        Failure::Elsewhere(elsewhere) => Failure::Answered(StoreError::with_source(
+            StoreErrorKind::NotReplicated,
+            elsewhere.error,
+        )),
+        broken @ Failure::Broken(_) => broken,
     }
 }
 

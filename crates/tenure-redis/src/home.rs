@@ -42,6 +42,15 @@ impl Home {
         owner.join_next().await?.ok()
     }
 
+    /// Begins a task at home, which ends with its owner.
+    pub(crate) fn spawn(
+        &self,
+        owner: &mut JoinSet<()>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        owner.spawn_on(task, &self.runtime());
+    }
+
     fn runtime(&self) -> Handle {
         self.0.lock().get_or_insert_with(Handle::current).clone()
     }

@@ -14,6 +14,7 @@ use tenure_core::{
 use crate::{
     RedisStore,
     error::unexpected_reply,
+    exclusive::Kind,
     script::{Request, Script, index as scripts},
 };
 
@@ -71,10 +72,7 @@ impl SessionIndex for RedisStore {
             user.as_str().as_bytes().into(),
         ];
         let request = self.request(&scripts::END, user, &arguments);
-        let reply = match &self.shared.exclusive {
-            Some(exclusive) => Box::pin(exclusive.write(&request)).await?,
-            None => self.shared.index_node.call(&request).await?,
-        };
+        let reply = self.shared.index.confirmed(&request, Kind::Writing).await?;
         ended(reply).ok_or_else(unexpected_reply)
     }
 
@@ -113,7 +111,7 @@ impl SessionIndex for RedisStore {
         let mut read = redis::cmd("HMGET");
         let [roll, ..] = self.keys(user);
         read.arg(roll).arg("e").arg("b");
-        let reply = self.shared.index_node.call(&Request::command(read)).await?;
+        let reply = self.shared.index.call(&Request::command(read)).await?;
         standing(reply).ok_or_else(unexpected_reply)
     }
 
@@ -140,32 +138,34 @@ impl SessionIndex for RedisStore {
         page(reply).ok_or_else(unexpected_reply)
     }
 
-    /// A `SCAN` of some keys, and one more command for each principal that is found.
+    /// A `SCAN` of some keys, and one more command for each principal that is found. In a cluster, one node after the
+    /// other: who moves between nodes meanwhile may be missed, or found twice.
     async fn users(&self, after: Option<UserCursor>) -> Result<UserPage, StoreError> {
         let cursor = after.as_ref().map_or(&b"0"[..], UserCursor::as_bytes);
-        if cursor.is_empty() || !cursor.iter().all(u8::is_ascii_digit) {
+        let Some((share, cursor)) = place_in_scan(cursor) else {
             let foreign = "a foreign cursor";
             return Err(StoreError::with_source(StoreErrorKind::Corrupt, foreign));
-        }
+        };
         let mut scan = redis::cmd("SCAN");
         let hash = "?".repeat(HASH_DIGITS);
         let pattern = format!("{}:u:{{{hash}}}", self.shared.prefix);
         scan.arg(cursor).arg("MATCH").arg(pattern);
         scan.arg("COUNT").arg(KEYS_PER_PAGE);
-        let reply = self.shared.index_node.call(&Request::command(scan)).await?;
+        let scan = Request::command(scan);
+        let reply = self.shared.index.call_at(share, &scan).await?;
         let (next, keys) = scanned(reply).ok_or_else(unexpected_reply)?;
         let names = keys.into_iter().map(|key| self.name_at(key));
         let users = try_join_all(names).await?;
         Ok(UserPage {
             users: users.into_iter().flatten().collect(),
-            next: (next != b"0").then(|| UserCursor::new(next)),
+            next: self.next_in_scan(share, next).map(UserCursor::new),
         })
     }
 
     async fn gate(&self) -> Result<Epoch, StoreError> {
         let mut get = redis::cmd("GET");
         get.arg(self.gate_key());
-        let reply = self.shared.index_node.call(&Request::command(get)).await?;
+        let reply = self.shared.index.call(&Request::command(get)).await?;
         match reply {
             Value::Nil => Ok(Epoch::default()),
             reply => epoch(&reply).ok_or_else(unexpected_reply),
@@ -175,7 +175,7 @@ impl SessionIndex for RedisStore {
     async fn raise_gate(&self, to: Epoch) -> Result<Epoch, StoreError> {
         let to = epoch_that_counts(to)?;
         let request = Request::script(&scripts::RAISE_GATE, &self.gate_key(), &[&to]);
-        let reply = self.shared.index_node.call(&request).await?;
+        let reply = self.shared.index.call(&request).await?;
         epoch(&reply).ok_or_else(unexpected_reply)
     }
 }
@@ -188,7 +188,7 @@ impl RedisStore {
         arguments: &[Argument<'_>],
     ) -> Result<Value, StoreError> {
         let request = self.request(script, user, arguments);
-        self.shared.index_node.call(&request).await
+        self.shared.index.call(&request).await
     }
 
     fn request(
@@ -211,6 +211,24 @@ impl RedisStore {
         [part(""), part(":s"), part(":p"), part(":x")]
     }
 
+    /// Where a scan goes on that has come to `cursor` at one of the servers.
+    fn next_in_scan(&self, share: usize, cursor: Vec<u8>) -> Option<Vec<u8>> {
+        let shares = self.shared.index.shares();
+        let (share, cursor) = if cursor == b"0" {
+            (share + 1, cursor)
+        } else {
+            (share, cursor)
+        };
+        if share >= shares {
+            None
+        } else if shares == 1 {
+            Some(cursor)
+        } else {
+            let share = share.to_string();
+            Some([share.as_bytes(), b"-", &cursor].concat())
+        }
+    }
+
     fn gate_key(&self) -> String {
         [&*self.shared.prefix, ":gate"].concat()
     }
@@ -219,9 +237,24 @@ impl RedisStore {
     async fn name_at(&self, key: Vec<u8>) -> Result<Option<Principal>, StoreError> {
         let mut read = redis::cmd("HMGET");
         read.arg(key).arg("n");
-        let reply = self.shared.index_node.call(&Request::command(read)).await?;
+        let reply = self.shared.index.call(&Request::command(read)).await?;
         named(&reply).ok_or_else(unexpected_reply)
     }
+}
+
+/// Which server to ask, and with which cursor. That of a single server has no number.
+fn place_in_scan(cursor: &[u8]) -> Option<(usize, &[u8])> {
+    let cut = cursor.iter().position(|byte| *byte == b'-');
+    let (share, cursor) = match cut {
+        Some(cut) => (number_of(&cursor[..cut])?, &cursor[cut + 1..]),
+        None => (0, cursor),
+    };
+    let is_cursor = !cursor.is_empty() && cursor.iter().all(u8::is_ascii_digit);
+    is_cursor.then_some((share, cursor))
+}
+
+fn number_of(digits: &[u8]) -> Option<usize> {
+    str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// Where a principal's keys lie: 128 bits of a hash, so that names need no escaping and do not show. Without a

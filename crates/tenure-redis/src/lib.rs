@@ -1,4 +1,5 @@
-//! Sessions in Redis: versioned, with compare-and-swap commits, over one multiplexed connection.
+//! Sessions in Redis or Valkey: versioned, with compare-and-swap commits, over one multiplexed connection to each
+//! server.
 //!
 //! [`RedisStore`] is a [`SessionStore`](tenure_core::SessionStore); hand it to a session manager.
 //!
@@ -10,6 +11,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A [cluster](RedisConfig::cluster) or a [primary that sentinels watch](RedisConfig::sentinel) takes another URL and
+//! nothing else; [`RedisConfig::from_url`] has them all. `docs/engines.md` tells what each promises and can lose.
 //!
 //! # What is stored
 //!
@@ -27,7 +31,7 @@
 //! - **Rights**: `GET`, `EVAL`, `EVALSHA`, and within the scripts `SET`, `SETRANGE`, `GETRANGE`,
 //!   `EXISTS`, `PEXPIRE`, `DEL`, on the keys `{prefix}:*`; `INFO` for the warning above; `WAIT`,
 //!   `MULTI`, `EXEC` and `UNWATCH` with [`min_replicas`](RedisStoreBuilder::min_replicas);
-//!   `CLIENT TRACKING` and `PING` for a near cache.
+//!   `CLIENT TRACKING` and `PING` for a near cache; `ASKING` and `CLUSTER SLOTS` in a cluster.
 //!
 //! # When something fails
 //!
@@ -51,11 +55,21 @@
 //! session that has been ended in between, and only who knows that a commit was sent before can tell what
 //! a conflict means.
 //!
+//! # Several servers
+//!
+//! In a cluster each call goes to the node that owns its key's slot. One that has moved is followed at once, and one
+//! that is on its way, too. While a cluster is down, or a primary has not been replaced yet, calls wait and try again
+//! within the deadline; then they fail as [`Unavailable`], as ones that were not carried out. A node that does not
+//! answer does not hold up calls to others.
+//!
+//! Sentinels are asked twice a second while there are calls, since a primary that they have replaced does not know
+//! it, and takes writes that will be lost.
+//!
 //! # What a cache is told
 //!
 //! With [`feed`](tenure_core::SessionStore::feed), which `tenure-near-cache` calls, the store gets a
 //! connection of its own on which Redis reports what others change (`CLIENT TRACKING`), and a `PING`
-//! proves that no report is missing. A server that forbids it serves all the same; the cache then
+//! proves that no report is missing; in a cluster each primary for its own sessions, by more than a `PING`. A server that forbids it serves all the same; the cache then
 //! proves nothing, and asks for each session again when the staleness bound is over.
 //!
 //! # Features
@@ -81,8 +95,10 @@ mod index;
 mod link;
 mod node;
 mod own_writes;
+mod role;
 mod script;
 mod store;
+mod topology;
 mod tracking;
 
 pub use self::{

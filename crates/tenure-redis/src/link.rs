@@ -9,18 +9,17 @@ use std::{
     time::Duration,
 };
 
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, PushInfo, ServerErrorKind, Value,
-    aio::MultiplexedConnection,
-};
+use redis::{AsyncConnectionConfig, Client, PushInfo, Value, aio::MultiplexedConnection};
 use tenure_core::StoreError;
 use tokio::time::Instant;
 
 use crate::{
-    error::{Failure, unconnected},
+    error::{Failure, Hint, unconnected},
     eviction,
-    script::Request,
-    tracking::{Part, Tracking},
+    node::Purpose,
+    role,
+    script::{Manner, Request},
+    tracking::{Stream, Tracking},
 };
 
 /// A multiplexed connection: every caller's requests are in flight on it at the same time.
@@ -29,7 +28,7 @@ use crate::{
 /// give up, and the last of them closes it.
 pub(crate) struct Link {
     connection: MultiplexedConnection,
-    part: Option<Arc<Part>>,
+    stream: Option<Arc<Stream>>,
     broken: Arc<AtomicBool>,
     /// Calls that were given up unanswered since the last answer.
     misses: AtomicU32,
@@ -46,23 +45,29 @@ impl Link {
     /// Dropping the future drops the half-made connection.
     pub(crate) async fn connect(
         client: &Client,
+        purpose: Purpose,
         patience: Duration,
         tracking: Option<&Tracking>,
     ) -> Result<Self, StoreError> {
         let broken = Arc::new(AtomicBool::new(false));
-        let part = tracking.map(|tracking| Arc::new(tracking.part()));
-        let config = driver_config().set_push_sender(receiver(&broken, part.as_ref()));
+        let stream = tracking.map(|tracking| Arc::new(tracking.stream()));
+        let config = driver_config().set_push_sender(receiver(&broken, stream.as_ref()));
         let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(unconnected)?;
-        eviction::warn_if_sessions_may_be_evicted(&mut connection).await;
-        if let Some(part) = &part {
-            part.begin(&mut connection).await?;
+        if purpose == Purpose::Primary {
+            role::check(&mut connection).await?;
+        }
+        if purpose != Purpose::Sentinel {
+            eviction::warn_if_sessions_may_be_evicted(&mut connection).await;
+        }
+        if let Some(stream) = &stream {
+            stream.begin(&mut connection).await?;
         }
         Ok(Self {
             connection,
-            part,
+            stream,
             broken,
             misses: AtomicU32::new(0),
             patience,
@@ -75,7 +80,8 @@ impl Link {
         !self.broken.load(Ordering::Relaxed) && self.misses.load(Ordering::Relaxed) < MISSES
     }
 
-    fn retire(&self) {
+    /// Has the next call made on a new link.
+    pub(crate) fn retire(&self) {
         self.broken.store(true, Ordering::Relaxed);
     }
 
@@ -85,23 +91,23 @@ impl Link {
     ///
     /// Dropping the future leaves the link usable: the driver reads the answer and drops it. The
     /// request may be carried out all the same.
-    pub(crate) async fn send(&self, request: &Request) -> Result<Value, Failure> {
+    pub(crate) async fn send(&self, request: &Request, manner: Manner) -> Result<Value, Failure> {
         let wait = Wait::new(self);
-        let watch = self.part.as_ref().map(|part| part.watch(request));
-        let outcome = request.send(&mut self.connection.clone()).await;
+        let watch = self.stream.as_ref().map(|stream| stream.watch(request));
+        let outcome = request.send(&mut self.connection.clone(), manner).await;
         wait.end();
         if let (Some(watch), Ok(reply)) = (watch, &outcome) {
             watch.answered(reply);
         }
-        let demoted = ErrorKind::Server(ServerErrorKind::ReadOnly);
         match outcome {
             Ok(value) => {
                 self.misses.store(0, Ordering::Relaxed);
                 Ok(value)
             }
             Err(error) => {
-                let read_only = error.kind() == demoted;
                 let failure = Failure::from(error);
+                let read_only =
+                    matches!(&failure, Failure::Elsewhere(it) if it.hint == Hint::Demoted);
                 // A primary that has become a replica keeps its connections. Only a new one asks the
                 // name service who the primary is now; now and then, since each costs a cache all that it has.
                 let is_demoted = read_only && self.made.elapsed() >= LOOKED_FOR_EVERY;
@@ -159,11 +165,11 @@ pub(crate) fn driver_config() -> AsyncConnectionConfig {
 /// Takes what the server says unasked.
 fn receiver(
     broken: &Arc<AtomicBool>,
-    part: Option<&Arc<Part>>,
+    stream: Option<&Arc<Stream>>,
 ) -> impl Fn(PushInfo) -> Result<(), Infallible> + Send + Sync + 'static {
     let receiver = Receiver {
         broken: Arc::clone(broken),
-        part: part.map(Arc::clone),
+        stream: stream.map(Arc::clone),
     };
     move |push| {
         receiver.receive(&push);
@@ -176,13 +182,13 @@ fn receiver(
 /// could not tell whether it had been carried out.
 struct Receiver {
     broken: Arc<AtomicBool>,
-    part: Option<Arc<Part>>,
+    stream: Option<Arc<Stream>>,
 }
 
 impl Receiver {
     fn receive(&self, push: &PushInfo) {
-        if let Some(part) = &self.part {
-            part.receive(push);
+        if let Some(stream) = &self.stream {
+            stream.receive(push);
         }
     }
 }
@@ -190,8 +196,8 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.broken.store(true, Ordering::Relaxed);
-        if let Some(part) = &self.part {
-            part.end();
+        if let Some(stream) = &self.stream {
+            stream.end();
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use redis::{Arg, Cmd, ErrorKind, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection};
+use redis::{
+    Arg, Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection,
+};
 
 /// What a node is asked to do.
 pub(crate) struct Request {
@@ -17,6 +19,18 @@ enum Task {
     Proof,
     /// An evaluation of one of our scripts.
     Script(&'static Script),
+    /// Questions that are sent in one write, and about which nobody minds if they are asked again.
+    Questions(Box<Pipeline>),
+    /// The same, as a proof.
+    Proofs(Box<Pipeline>),
+}
+
+/// How a request is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    Plain,
+    /// To a node that is about to take a slot over, and refuses everybody who does not say that they were sent.
+    Sent,
 }
 
 impl Request {
@@ -31,6 +45,22 @@ impl Request {
         Self {
             command: redis::cmd("PING"),
             task: Task::Proof,
+        }
+    }
+
+    /// Several commands that read, in one write. The reply holds theirs, errors among them.
+    pub(crate) fn questions(commands: impl IntoIterator<Item = Cmd>) -> Self {
+        Self {
+            command: Cmd::new(),
+            task: Task::Questions(Box::new(together(commands))),
+        }
+    }
+
+    /// The same, if the replies show that all pushes from before have come.
+    pub(crate) fn proofs(commands: impl IntoIterator<Item = Cmd>) -> Self {
+        Self {
+            command: Cmd::new(),
+            task: Task::Proofs(Box::new(together(commands))),
         }
     }
 
@@ -58,22 +88,33 @@ impl Request {
     /// it is the second time.
     pub(crate) const fn may_be_repeated(&self) -> bool {
         match self.task {
-            Task::Command | Task::Proof => true,
+            Task::Command | Task::Proof | Task::Questions(_) | Task::Proofs(_) => true,
             Task::Script(script) => matches!(script.repetition, Repetition::Harmless),
         }
     }
 
     pub(crate) const fn is_proof(&self) -> bool {
-        matches!(self.task, Task::Proof)
+        matches!(self.task, Task::Proof | Task::Proofs(_))
     }
 
     /// The key that it may change in a way that is told apart from others' changes.
     pub(crate) fn written_key(&self) -> Option<&[u8]> {
-        let Task::Script(_) = self.task else {
-            return None;
+        match self.task {
+            Task::Script(_) => self.key(),
+            Task::Command | Task::Proof | Task::Questions(_) | Task::Proofs(_) => None,
+        }
+    }
+
+    /// The key that it is about, the first one of several. They lie in one slot.
+    pub(crate) fn key(&self) -> Option<&[u8]> {
+        let position = match self.task {
+            // Behind the verb.
+            Task::Command => 1,
+            // Behind the verb, the hash and the number of keys.
+            Task::Script(_) => 3,
+            Task::Proof | Task::Questions(_) | Task::Proofs(_) => return None,
         };
-        // Behind the verb, the hash and the number of keys.
-        match self.command.args_iter().nth(3) {
+        match self.command.args_iter().nth(position) {
             Some(Arg::Simple(key)) => Some(key),
             _ => None,
         }
@@ -83,11 +124,22 @@ impl Request {
     pub(crate) fn has_written(&self, reply: &Value) -> bool {
         match self.task {
             Task::Script(script) => (script.has_written)(reply),
-            Task::Command | Task::Proof => false,
+            Task::Command | Task::Proof | Task::Questions(_) | Task::Proofs(_) => false,
         }
     }
 
-    pub(crate) async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+    pub(crate) async fn send(
+        &self,
+        connection: &mut MultiplexedConnection,
+        manner: Manner,
+    ) -> RedisResult<Value> {
+        if manner == Manner::Sent {
+            return Box::pin(self.send_as_sent(connection)).await;
+        }
+        if let Task::Questions(pipeline) | Task::Proofs(pipeline) = &self.task {
+            let replies = connection.send_packed_commands(pipeline, 0, pipeline.len());
+            return Box::pin(replies).await.map(Value::Array);
+        }
         let outcome = self.command.query_async(connection).await;
         let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
         match (&outcome, &self.task) {
@@ -99,6 +151,25 @@ impl Request {
             }
             _ => outcome,
         }
+    }
+
+    /// `ASKING` counts for the next command of its connection, whoever sends that: so both are one write. And
+    /// for one command only, even one that the server does not know: so the script goes along.
+    async fn send_as_sent(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+        let mut pipeline = Pipeline::new();
+        pipeline.add_command(redis::cmd("ASKING"));
+        pipeline.add_command(match self.task {
+            Task::Script(script) => self.evaluation_of(script.source),
+            Task::Command | Task::Proof | Task::Questions(_) | Task::Proofs(_) => {
+                self.command.clone()
+            }
+        });
+        let replies = connection.send_packed_commands(&pipeline, 0, 2).await?;
+        let mut replies = replies.into_iter();
+        replies
+            .next()
+            .map_or(Ok(Value::Nil), Value::extract_error)?;
+        replies.next().map_or(Ok(Value::Nil), Value::extract_error)
     }
 
     /// The same evaluation, of a script that the server does not know yet.
@@ -113,6 +184,14 @@ impl Request {
         }
         command
     }
+}
+
+fn together(commands: impl IntoIterator<Item = Cmd>) -> Pipeline {
+    let mut pipeline = Pipeline::new();
+    for command in commands {
+        pipeline.add_command(command);
+    }
+    pipeline
 }
 
 /// A script, the hash by which the server knows it, and what its replies mean for who waits for pushes.

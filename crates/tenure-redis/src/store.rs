@@ -12,15 +12,16 @@ use tenure_core::{
 use crate::{
     ConnectError, RedisConfig, RedisConfigError, RedisStoreBuilder,
     error::unexpected_reply,
-    exclusive::Exclusive,
-    node::Node,
+    exclusive::Kind,
     script::{self, Request},
-    tracking::Tracking,
+    topology::Topology,
+    tracking::{RedisFeed, Tracking, session_key},
 };
 
 /// Keeps sessions in Redis 7.0 or later, or Valkey.
 ///
-/// Clones share one connection. See the [crate's documentation](crate) for what the store does when
+/// On one server, on one that sentinels watch, or on a cluster: see [`RedisConfig`]. Clones share one connection to
+/// each server. See the [crate's documentation](crate) for what the store does when
 /// the server is slow, down or full.
 ///
 /// # Examples
@@ -44,7 +45,7 @@ use crate::{
 ///
 /// # Consistency
 ///
-/// Linearizable per session on one primary. Redis replicates asynchronously: a failover can lose
+/// Linearizable per session on one primary, which in a cluster is that of the session. Redis replicates asynchronously: a failover can lose
 /// writes that were acknowledged, a deletion among them. See
 /// [`min_replicas`](RedisStoreBuilder::min_replicas).
 #[derive(Clone)]
@@ -54,11 +55,10 @@ pub struct RedisStore {
 
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) node: Arc<Node>,
-    /// For the login index, on a connection that tracks nothing: what is read on one that does would take room in
+    pub(crate) topology: Arc<Topology>,
+    /// For the login index, on connections that track nothing: what is read on one that does would take room in
     /// the server's table, and bring a push with every change.
-    pub(crate) index_node: Arc<Node>,
-    pub(crate) exclusive: Option<Arc<Exclusive>>,
+    pub(crate) index: Arc<Topology>,
     pub(crate) prefix: Arc<str>,
     pub(crate) max_record_bytes: usize,
     pub(crate) clock: Arc<dyn Clock>,
@@ -103,14 +103,14 @@ impl RedisStore {
     }
 
     pub(crate) async fn connect_now(&self) -> Result<(), StoreError> {
-        self.shared.node.connect().await
+        self.shared.topology.connect().await
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("node", &self.shared.node)
+            .field("topology", &self.shared.topology)
             .field("prefix", &self.shared.prefix)
             .finish_non_exhaustive()
     }
@@ -120,7 +120,7 @@ impl SessionStore for RedisStore {
     async fn load(&self, id: SessionId, _: Freshness) -> Result<Load, StoreError> {
         let mut get = redis::cmd("GET");
         get.arg(self.key(id));
-        match self.shared.node.call(&Request::command(get)).await? {
+        match self.shared.topology.call(&Request::command(get)).await? {
             Value::Nil => Ok(Load::Absent),
             Value::BulkString(stored) => {
                 let record = self.decode(id, stored)?;
@@ -138,7 +138,7 @@ impl SessionStore for RedisStore {
             &self.key(record.id()),
             &[&stored, ttl.as_bytes()],
         );
-        match self.shared.node.call(&request).await? {
+        match self.shared.topology.call(&request).await? {
             Value::Int(1) => Ok(Create::Created),
             Value::Int(0) => Ok(Create::Exists),
             _ => Err(unexpected_reply()),
@@ -159,7 +159,7 @@ impl SessionStore for RedisStore {
                 ttl.as_bytes(),
             ],
         );
-        match self.shared.node.call(&request).await? {
+        match self.shared.topology.call(&request).await? {
             Value::Nil => Ok(Commit::Gone),
             Value::Int(1 | 2) => Ok(Commit::Stored),
             Value::BulkString(reply) => {
@@ -192,7 +192,7 @@ impl SessionStore for RedisStore {
                 &expected,
             ],
         );
-        match self.shared.node.call(&request).await? {
+        match self.shared.topology.call(&request).await? {
             Value::Nil => Ok(Renewal::Gone),
             Value::Int(-1) => Ok(Renewal::Superseded),
             Value::BulkString(reply) => reply
@@ -209,11 +209,11 @@ impl SessionStore for RedisStore {
         let (offset, expected) = whose.stored_field();
         let position = (offset + 1).to_string();
         let request = Request::script(&script::DELETE, &key, &[position.as_bytes(), &expected]);
-        if let Some(exclusive) = &self.shared.exclusive {
-            // Boxed, since it may connect, and others than those who asked for it need no room for that.
-            return Box::pin(exclusive.delete(&key, &request)).await;
-        }
-        let reply = self.shared.node.call(&request).await?;
+        let reply = self
+            .shared
+            .topology
+            .confirmed(&request, Kind::Deletion)
+            .await?;
         deletion(&reply).ok_or_else(unexpected_reply)
     }
 
@@ -221,24 +221,22 @@ impl SessionStore for RedisStore {
     /// told too.
     fn feed(&self, listener: Arc<dyn FeedListener>) -> Option<Fed<Self>> {
         let tracking = Tracking::new(listener, Arc::clone(&self.shared.prefix));
-        let node = Arc::new(self.shared.node.tracked(tracking.clone()));
+        let topology = self.shared.topology.tracked(&tracking)?;
         let store = Self::new(Shared {
-            node: Arc::clone(&node),
+            topology: Arc::clone(&topology),
             ..(*self.shared).clone()
         });
+        let feed = RedisFeed::new(topology, Arc::clone(&self.shared.prefix));
         Some(Fed {
             store,
-            feed: Arc::new(tracking.feed(node)),
+            feed: Arc::new(feed),
         })
     }
 }
 
 impl RedisStore {
-    /// One key per session, so also one slot of a cluster.
     fn key(&self, id: SessionId) -> String {
-        let mut digits = uuid::Uuid::encode_buffer();
-        let digits = id.as_uuid().hyphenated().encode_lower(&mut digits);
-        [&*self.shared.prefix, ":", digits].concat()
+        session_key(&self.shared.prefix, id)
     }
 
     fn encode(&self, record: &Record) -> Result<Bytes, StoreError> {

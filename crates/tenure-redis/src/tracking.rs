@@ -18,13 +18,15 @@ use std::{
 
 use parking_lot::Mutex;
 use redis::{ErrorKind, PushInfo, PushKind, Value, aio::MultiplexedConnection};
-use tenure_core::{Feed, FeedListener, SessionId, StoreError, StoreErrorKind};
+use tenure_core::{
+    Absence, Feed, FeedListener, Part, SessionId, Standing, StoreError, StoreErrorKind,
+};
 
 use crate::{
     error::unconnected,
-    node::Node,
     own_writes::{Outcome, OwnWrites, Report},
     script::Request,
+    topology::Topology,
 };
 
 /// A listener, and what it takes to tell it of sessions instead of keys.
@@ -32,6 +34,7 @@ use crate::{
 pub(crate) struct Tracking {
     listener: Arc<dyn FeedListener>,
     prefix: Arc<str>,
+    part: Part,
     /// Whether the server lets this client track.
     is_on: Arc<AtomicBool>,
 }
@@ -41,21 +44,62 @@ impl Tracking {
         Self {
             listener,
             prefix,
+            part: Part::ONLY,
             is_on: Arc::default(),
         }
     }
 
-    /// The accounts of a connection that is about to be made.
-    pub(crate) fn part(&self) -> Part {
-        Part {
-            tracking: self.clone(),
-            own: Mutex::default(),
+    /// The same listener, for another of several servers.
+    pub(crate) fn of_part(&self, part: Part) -> Self {
+        Self {
+            listener: Arc::clone(&self.listener),
+            prefix: Arc::clone(&self.prefix),
+            part,
+            is_on: Arc::default(),
         }
     }
 
-    pub(crate) fn feed(&self, node: Arc<Node>) -> RedisFeed {
-        let is_on = Arc::clone(&self.is_on);
-        RedisFeed { node, is_on }
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Refuses to take answers for proofs where the server reports nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Refused`]
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        if self.is_on.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let refused = "the server does not let this client track keys";
+        Err(StoreError::with_source(StoreErrorKind::Refused, refused))
+    }
+
+    /// The key of a session.
+    pub(crate) fn key(&self, id: SessionId) -> String {
+        session_key(&self.prefix, id)
+    }
+
+    /// Reports a session whose answer came from somewhere else than was to be expected.
+    pub(crate) fn took_a_detour(&self, key: &[u8]) {
+        if let Some(id) = self.session(key) {
+            self.listener.changed(id);
+        }
+    }
+
+    /// Reports that the part does not speak for these keys any more.
+    pub(crate) fn left(&self, has_left: impl Fn(&[u8]) -> bool) {
+        let has_left = |id| has_left(self.key(id).as_bytes());
+        self.listener.left(self.part, &has_left);
+    }
+
+    /// The accounts of a connection that is about to be made.
+    pub(crate) fn stream(&self) -> Stream {
+        Stream {
+            tracking: self.clone(),
+            own: Mutex::default(),
+        }
     }
 
     fn session(&self, key: &[u8]) -> Option<SessionId> {
@@ -66,17 +110,17 @@ impl Tracking {
     }
 }
 
-/// What one connection tells: it can be lost, and proven, by itself. Nothing carries over to the next one.
+/// What one connection tells: as long as it lasts it is its part. Nothing carries over to the next one.
 ///
 /// The listener is told under the lock of the accounts, so that no proof can slip in between a decision
 /// to report and the report.
-pub(crate) struct Part {
+pub(crate) struct Stream {
     tracking: Tracking,
     /// `None` before tracking has begun, when it has ended, and where the server does not allow it.
     own: Mutex<Option<OwnWrites>>,
 }
 
-impl Part {
+impl Stream {
     /// Begins on a new connection. Tracking ends with its connection, without a word, so whatever
     /// was read on an earlier one counts as lost.
     ///
@@ -102,7 +146,7 @@ impl Part {
         let mut own = self.own.lock();
         *own = is_on.then(OwnWrites::default);
         self.tracking.is_on.store(is_on, Ordering::Relaxed);
-        self.tracking.listener.lost();
+        self.tracking.listener.lost(self.tracking.part);
         Ok(())
     }
 
@@ -123,7 +167,7 @@ impl Part {
                 }
             }
             // All keys at once: FLUSHALL, FLUSHDB.
-            (PushKind::Invalidate, _) => self.tracking.listener.lost(),
+            (PushKind::Invalidate, _) => self.tracking.listener.lost(self.tracking.part),
             _ => {}
         }
     }
@@ -132,7 +176,7 @@ impl Part {
     pub(crate) fn end(&self) {
         let mut own = self.own.lock();
         if own.take().is_some() {
-            self.tracking.listener.lost();
+            self.tracking.listener.lost(self.tracking.part);
         }
     }
 
@@ -153,7 +197,7 @@ impl Part {
             None => None,
         };
         Watch {
-            part: self,
+            stream: self,
             request,
             written,
             outcome: Outcome::NotKnownToHaveWritten,
@@ -176,7 +220,7 @@ impl Part {
 /// A call under way. Dropping it ends the call: what it has done is unknown unless it was answered.
 #[must_use = "a call ends when its watch is dropped"]
 pub(crate) struct Watch<'a> {
-    part: &'a Part,
+    stream: &'a Stream,
     request: &'a Request,
     /// The session whose account it is in.
     written: Option<SessionId>,
@@ -186,7 +230,7 @@ pub(crate) struct Watch<'a> {
 impl Watch<'_> {
     pub(crate) fn answered(mut self, reply: &Value) {
         if self.request.is_proof() {
-            self.part.prove();
+            self.stream.prove();
         } else if self.request.has_written(reply) {
             self.outcome = Outcome::Wrote;
         }
@@ -196,36 +240,58 @@ impl Watch<'_> {
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let Some(id) = self.written else { return };
-        if let Some(own) = self.part.own.lock().as_mut() {
+        if let Some(own) = self.stream.own.lock().as_mut() {
             let report = own.end(id, self.outcome);
-            self.part.report(id, report);
+            self.stream.report(id, report);
         }
     }
 }
 
 /// Proves that pushes arrive.
 pub(crate) struct RedisFeed {
-    node: Arc<Node>,
-    is_on: Arc<AtomicBool>,
+    topology: Arc<Topology>,
+    prefix: Arc<str>,
+}
+
+impl RedisFeed {
+    pub(crate) const fn new(topology: Arc<Topology>, prefix: Arc<str>) -> Self {
+        Self { topology, prefix }
+    }
 }
 
 impl Feed for RedisFeed {
-    fn prove(&self) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>> {
-        Box::pin(async {
-            self.node.prove().await?;
-            if !self.is_on.load(Ordering::Relaxed) {
-                let refused = "the server does not let this client track keys";
-                return Err(StoreError::with_source(StoreErrorKind::Refused, refused));
-            }
-            Ok(())
-        })
+    fn prove(
+        &self,
+        part: Part,
+    ) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>> {
+        Box::pin(self.topology.prove(part))
+    }
+
+    fn parts(&self) -> Option<Vec<Part>> {
+        self.topology.parts()
+    }
+
+    fn standing(&self, id: SessionId) -> Standing {
+        let key = || session_key(&self.prefix, id);
+        self.topology.standing(key)
+    }
+
+    fn absence(&self) -> Absence {
+        self.topology.absence()
     }
 }
 
 impl fmt::Debug for RedisFeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RedisFeed").field(&self.node).finish()
+        f.debug_tuple("RedisFeed").field(&self.topology).finish()
     }
+}
+
+/// One key per session, so also one slot of a cluster.
+pub(crate) fn session_key(prefix: &str, id: SessionId) -> String {
+    let mut digits = uuid::Uuid::encode_buffer();
+    let digits = id.as_uuid().hyphenated().encode_lower(&mut digits);
+    [prefix, ":", digits].concat()
 }
 
 #[cfg(test)]
@@ -241,7 +307,7 @@ mod tests {
             self.0.lock().push(Some(id));
         }
 
-        fn lost(&self) {
+        fn lost(&self, _: Part) {
             self.0.lock().push(None);
         }
     }
@@ -249,7 +315,7 @@ mod tests {
     #[test]
     fn a_push_names_sessions_by_their_keys_and_others_are_ignored() {
         let heard = Arc::new(Heard::default());
-        let part = Tracking::new(Arc::clone(&heard) as _, "shop".into()).part();
+        let stream = Tracking::new(Arc::clone(&heard) as _, "shop".into()).stream();
         let id = SessionId::from_bytes([7; 16]);
         let ours = format!("shop:{}", id.as_uuid());
         let keys = [
@@ -262,7 +328,7 @@ mod tests {
         let keys = keys
             .iter()
             .map(|key| Value::BulkString(key.as_bytes().to_vec()));
-        let push = |kind, data| part.receive(&PushInfo { kind, data });
+        let push = |kind, data| stream.receive(&PushInfo { kind, data });
 
         push(PushKind::Invalidate, vec![Value::Array(keys.collect())]);
         assert_eq!(*heard.0.lock(), [Some(id)]);
@@ -280,9 +346,9 @@ mod tests {
         let key = format!("shop:{}", id.as_uuid());
         let creation = Request::script(&script::CREATE, &key, &[]);
         let begun = || {
-            let part = tracking.part();
-            *part.own.lock() = Some(OwnWrites::default());
-            part
+            let stream = tracking.stream();
+            *stream.own.lock() = Some(OwnWrites::default());
+            stream
         };
         let push = PushInfo {
             kind: PushKind::Invalidate,

@@ -26,7 +26,10 @@ mod processes;
 mod stores;
 
 #[cfg(feature = "processes")]
-pub use self::processes::{FaultProxy, RedisServer, Reply, Traffic};
+pub use self::processes::{
+    FaultProxy, Program, RedisCluster, RedisClusterBuilder, RedisSentinels, RedisSentinelsBuilder,
+    RedisServer, Reply, Traffic,
+};
 pub use self::{
     clock::ManualClock,
     entropy::{FailingEntropy, SequenceEntropy},

@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use tenure_testing::{FaultProxy, RedisServer, Reply, Traffic};
+use tenure_testing::{
+    FaultProxy, Program, RedisCluster, RedisSentinels, RedisServer, Reply, Traffic,
+};
 
 #[test]
 fn a_server_answers_and_is_dead_after_its_drop() {
@@ -66,6 +68,53 @@ fn a_stopped_server_answers_when_it_goes_on() {
     server.stop();
     server.restart();
     server.stop();
+}
+
+#[test]
+fn a_valkey_server_says_that_it_is_one() {
+    let server = RedisServer::start_program(Program::Valkey, &[]);
+    let info = server.command(&["INFO", "server"]);
+    assert!(info.contains("server_name:valkey"), "{info}");
+    assert!(info.contains("valkey_version:9."), "{info}");
+}
+
+#[test]
+fn a_cluster_serves_all_slots_moves_them_and_takes_its_members_back() {
+    for program in [Program::Redis, Program::Valkey] {
+        let cluster = RedisCluster::builder().program(program).start();
+        let slot = cluster.slot("key");
+        let (from, other) = (cluster.owner(slot), cluster.owner(0));
+        let to = (other + usize::from(from == other)) % 3;
+        let moved = |node: usize| {
+            let asked = cluster.nodes()[node].call(&["GET", "key"]);
+            matches!(asked, Reply::Error(error) if error.starts_with("MOVED"))
+        };
+        cluster.nodes()[from].command(&["SET", "key", "value"]);
+        assert!(moved(to), "{program}");
+        cluster.move_slot(slot, to);
+        assert_eq!(cluster.owner(slot), to);
+        assert_eq!(cluster.nodes()[to].command(&["GET", "key"]), "value");
+        assert!(moved(from), "{program}");
+        cluster.nodes()[5].kill();
+        cluster.nodes()[5].restart();
+        cluster.wait_until_replicated();
+        assert_eq!(
+            cluster.nodes()[5].command(&["CLUSTER", "MYID"]),
+            cluster.id(5)
+        );
+    }
+}
+
+#[test]
+fn sentinels_name_another_primary_when_they_are_told_to_replace_it() {
+    for program in [Program::Redis, Program::Valkey] {
+        let watched = RedisSentinels::builder().program(program).start();
+        assert_eq!(watched.primary(), 0);
+        let primary = watched.fail_over();
+        assert_ne!(primary, 0);
+        let role = watched.nodes()[primary].command(&["ROLE"]);
+        assert!(role.starts_with("master"), "{role}");
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn output(program: &str, arguments: &[&str]) -> String {
 }
 
 /// All that a plan may ask for.
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 14] = [
     "apk",
     "apt-get",
     "brew",
@@ -79,9 +79,11 @@ const PROGRAMS: [&str; 12] = [
     "chromedriver",
     "dnf",
     "nginx",
+    "python3",
     "redis-server",
     "sudo",
     "valgrind",
+    "valkey-server",
     "wrk",
 ];
 

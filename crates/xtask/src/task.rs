@@ -75,8 +75,8 @@ impl Task {
 }
 
 pub(crate) const HELP: &str = "\
-cargo xtask test [-- ARGUMENTS]  everything a change must pass: installs redis-server if there is
-                                 none, builds, runs unit, integration and documentation tests.
+cargo xtask test [-- ARGUMENTS]  everything a change must pass: installs redis-server and Valkey
+                                 if they are missing, builds, runs unit, integration and documentation tests.
                                  ARGUMENTS go to the test runner, as in `cargo xtask test -- rebase`;
                                  documentation tests are then left out
 cargo xtask ci [-- ARGUMENTS]    the same, then formatting, lints and documentation

@@ -43,6 +43,8 @@ pub(crate) struct Behaviour {
     temper: Temper,
     nodes: usize,
     steps: u64,
+    /// Who logged in last from this tab. Each login is another user's.
+    user: Option<String>,
 }
 
 impl Temper {
@@ -74,6 +76,7 @@ impl Behaviour {
             temper: Temper::of(jar),
             nodes,
             steps: 0,
+            user: None,
         }
     }
 
@@ -126,13 +129,20 @@ impl Behaviour {
                 key: KEYS[self.chance.index(KEYS.len())],
                 value: name,
             },
-            Choice::Login => Route::Login {
-                user: name,
-                remembered: if self.chance.happens(250) {
-                    Remembered::Yes
-                } else {
-                    Remembered::No
-                },
+            Choice::Login => {
+                self.user = Some(name.clone());
+                Route::Login {
+                    user: name,
+                    remembered: if self.chance.happens(250) {
+                        Remembered::Yes
+                    } else {
+                        Remembered::No
+                    },
+                }
+            }
+            Choice::EndAll => match self.user.clone() {
+                Some(user) => Route::EndAll { user },
+                None => Route::Read,
             },
             Choice::Logout => Route::Logout,
             Choice::Rotate => Route::Rotate,
@@ -208,6 +218,7 @@ enum Choice {
     Set,
     Login,
     Logout,
+    EndAll,
     Rotate,
     Boom,
     Block,
@@ -240,7 +251,8 @@ impl Temper {
                 (Choice::IncrNow, 50),
                 (Choice::Set, 60),
                 (Choice::Login, 150),
-                (Choice::Logout, 110),
+                (Choice::Logout, 90),
+                (Choice::EndAll, 40),
                 (Choice::Rotate, 40),
                 (Choice::Boom, 10),
             ],
@@ -258,6 +270,7 @@ impl Temper {
                 (Choice::Set, 120),
                 (Choice::Login, 20),
                 (Choice::Logout, 8),
+                (Choice::EndAll, 6),
                 (Choice::Rotate, 10),
                 (Choice::Boom, 10),
                 (Choice::Block, 2),
@@ -311,6 +324,7 @@ mod tests {
         let expected = [
             "block",
             "boom",
+            "end-all",
             "get",
             "incr",
             "incr-naive",

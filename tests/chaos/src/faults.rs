@@ -9,6 +9,7 @@ use crate::{
     chance::Chance,
     history::{Incident, Kind, Place},
     round::Cluster,
+    shards::{SHARDS, Shards},
 };
 
 /// A part of the cluster, whose faults do not overlap.
@@ -18,6 +19,8 @@ pub(crate) enum Lane {
     /// Between one node and its store.
     Network(usize),
     Store,
+    /// The nodes of a store that is a cluster.
+    Shards,
 }
 
 /// One fault with its extent.
@@ -69,6 +72,23 @@ pub(crate) enum Fault {
     SlowScript {
         rounds: u64,
     },
+    /// The slot of some session moves to another primary.
+    MoveSlot {
+        from: usize,
+        by: usize,
+    },
+    /// A primary and its replica change places, as they do for maintenance.
+    FailOver {
+        shard: usize,
+    },
+    FreezeShard {
+        shard: usize,
+        still_for: Duration,
+    },
+    /// The clients of one of its nodes, as a load balancer cuts them.
+    KillShardClients {
+        shard: usize,
+    },
 }
 
 /// Lets things go wrong in one lane until that time. Everything is mended when it returns.
@@ -111,13 +131,14 @@ impl Lane {
         let mut lanes = vec![Self::Processes];
         lanes.extend(networks.map(Self::Network));
         lanes.extend(cluster.servers.redis.as_ref().map(|_| Self::Store));
+        lanes.extend(cluster.servers.cluster.as_ref().map(|_| Self::Shards));
         lanes
     }
 
     const fn number(self) -> u64 {
         match self {
             Self::Processes => 0,
-            Self::Store => 1,
+            Self::Store | Self::Shards => 1,
             Self::Network(node) => 2 + node as u64,
         }
     }
@@ -129,7 +150,7 @@ impl Lane {
             // A connection that is lost empties a near cache: now and then one has to grow old.
             Self::Network(_) if chance.happens(CALM) => chance.millis(1500, 4000),
             Self::Network(_) => chance.millis(30, 500),
-            Self::Store => chance.millis(100, 900),
+            Self::Store | Self::Shards => chance.millis(100, 900),
         };
         (gap, self.fault(chance, cluster))
     }
@@ -190,6 +211,16 @@ impl Lane {
                     (Fault::SlowScript { rounds }, 2),
                 ])
             }
+            Self::Shards => {
+                let (shard, by) = (chance.index(SHARDS), 1 + chance.index(SHARDS - 1));
+                let still_for = chance.millis(20, 1200);
+                chance.choose(&[
+                    (Fault::MoveSlot { from: shard, by }, 6),
+                    (Fault::FailOver { shard }, 2),
+                    (Fault::FreezeShard { shard, still_for }, 2),
+                    (Fault::KillShardClients { shard }, 1),
+                ])
+            }
         }
     }
 }
@@ -235,6 +266,19 @@ impl Fault {
             Self::HoldReplies { node, lasts } => {
                 hold(cluster, node, Traffic::BlackHoleReplies, lasts).await;
                 Ok(())
+            }
+            Self::MoveSlot { from, by } => {
+                at_cluster(cluster, move |it| it.move_some(from, by)).await
+            }
+            Self::FailOver { shard } => at_cluster(cluster, move |it| it.fail_over(shard)).await,
+            Self::FreezeShard { shard, still_for } => {
+                at_cluster(cluster, move |it| it.primary(shard).stop()).await?;
+                sleep(still_for).await;
+                at_cluster(cluster, move |it| it.primary(shard).cont()).await
+            }
+            Self::KillShardClients { shard } => {
+                let kill = ["CLIENT", "KILL", "TYPE", "normal"];
+                at_cluster(cluster, move |it| drop(it.primary(shard).command(&kill))).await
             }
             _ => self.perform_at_store(cluster).await,
         }
@@ -290,7 +334,9 @@ impl Fault {
             | Self::Partition { .. }
             | Self::HoldReplies { .. }
             | Self::FreezeStore { .. }
-            | Self::SlowScript { .. } => Kind::Delay,
+            | Self::SlowScript { .. }
+            | Self::FailOver { .. }
+            | Self::FreezeShard { .. } => Kind::Delay,
             // Where requests are held back, what is answered is answered without delay.
             _ => Kind::Loss,
         }
@@ -315,6 +361,16 @@ impl fmt::Display for Fault {
             Self::FillMemory { .. } => f.write_str("memory full"),
             Self::ResizeTable { keys } => write!(f, "tracking table of {keys} keys"),
             Self::SlowScript { rounds } => write!(f, "script of {rounds} rounds"),
+            Self::MoveSlot { from, by } => {
+                write!(
+                    f,
+                    "a slot moved from shard {from} to {}",
+                    (from + by) % SHARDS
+                )
+            }
+            Self::FailOver { shard } => write!(f, "shard {shard} failed over"),
+            Self::FreezeShard { shard, .. } => write!(f, "shard {shard} frozen"),
+            Self::KillShardClients { shard } => write!(f, "clients of shard {shard} killed"),
         }
     }
 }
@@ -335,6 +391,20 @@ async fn at_redis(
     let work = tokio::task::spawn_blocking(move || {
         if let Some(redis) = &cluster.servers.redis {
             work(redis);
+        }
+    });
+    Ok(work.await?)
+}
+
+/// The same for a cluster.
+async fn at_cluster(
+    cluster: &Arc<Cluster>,
+    work: impl FnOnce(&Shards<'_>) + Send + 'static,
+) -> io::Result<()> {
+    let cluster = Arc::clone(cluster);
+    let work = tokio::task::spawn_blocking(move || {
+        if let Some(nodes) = &cluster.servers.cluster {
+            work(&Shards(nodes));
         }
     });
     Ok(work.await?)

@@ -66,6 +66,10 @@ pub(crate) enum Route {
         remembered: Remembered,
     },
     Logout,
+    /// Ends all logins of a user, from no session in particular.
+    EndAll {
+        user: String,
+    },
     Rotate,
     Boom,
     Block,
@@ -212,6 +216,7 @@ impl Route {
                 Remembered::Yes => format!("/login-remembered/{user}?ms={ms}"),
             },
             Self::Logout => format!("/logout?ms={ms}"),
+            Self::EndAll { user } => format!("/end-all/{user}"),
             Self::Rotate => format!("/rotate?ms={ms}"),
             Self::Boom => "/boom".to_owned(),
             Self::Block => format!("/block?ms={ms}"),

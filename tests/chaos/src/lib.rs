@@ -27,6 +27,7 @@ mod options;
 mod report;
 mod round;
 mod servers;
+mod shards;
 mod token;
 
 pub use self::{

@@ -123,6 +123,7 @@ impl Setting {
         };
         let mut arguments = vec!["--adapter".to_owned(), adapter.to_owned()];
         arguments.extend(["--keys".to_owned(), key(self.seed)]);
+        arguments.push("--index".to_owned());
         let idle = self.idle().as_millis().to_string();
         arguments.extend(["--idle-ms".to_owned(), idle]);
         if self.cache == Cache::Near {

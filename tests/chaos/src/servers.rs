@@ -1,7 +1,9 @@
 //! The kinds of stores: what has to be started for them, and what a node has to be told.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
-use tenure_testing::{FaultProxy, RedisServer};
+use tenure_testing::{FaultProxy, RedisCluster, RedisServer};
 
 /// Where the nodes of a round keep their sessions.
 ///
@@ -13,12 +15,15 @@ pub enum StoreKind {
     Memory,
     /// In a Redis server, which each node reaches through a proxy of its own.
     Redis,
+    /// In a Redis Cluster of three primaries with a replica each.
+    RedisCluster,
 }
 
 /// What stands behind the nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     pub(crate) redis: Option<RedisServer>,
+    pub(crate) cluster: Option<RedisCluster>,
     /// One for each node, so that each can be cut off by itself.
     pub(crate) proxies: Vec<FaultProxy>,
 }
@@ -28,7 +33,7 @@ impl StoreKind {
     pub(crate) const fn nodes(self) -> usize {
         match self {
             Self::Memory => 1,
-            Self::Redis => 3,
+            Self::Redis | Self::RedisCluster => 3,
         }
     }
 
@@ -36,7 +41,7 @@ impl StoreKind {
     pub(crate) const fn outlives_nodes(self) -> bool {
         match self {
             Self::Memory => false,
-            Self::Redis => true,
+            Self::Redis | Self::RedisCluster => true,
         }
     }
 
@@ -49,8 +54,14 @@ impl StoreKind {
                 Servers {
                     proxies: proxies.collect(),
                     redis: Some(redis),
+                    cluster: None,
                 }
             }
+            Self::RedisCluster => Servers {
+                // Only those primaries are replaced that a fault names, so that nothing is lost in Redis.
+                cluster: Some(RedisCluster::builder().node_timeout(NODE_TIMEOUT).start()),
+                ..Servers::default()
+            },
         }
     }
 
@@ -58,12 +69,19 @@ impl StoreKind {
     pub(crate) fn arguments(self, servers: &Servers, node: usize) -> Vec<String> {
         let name = match self {
             Self::Memory => "memory",
-            Self::Redis => "redis",
+            Self::Redis | Self::RedisCluster => "redis",
         };
         let mut arguments = vec!["--store".to_owned(), name.to_owned()];
         if let Some(proxy) = servers.proxies.get(node) {
             arguments.extend(["--redis".to_owned(), proxy.url()]);
         }
+        // Not through proxies: the nodes of a cluster tell their own addresses.
+        if let Some(cluster) = &servers.cluster {
+            arguments.extend(["--redis".to_owned(), cluster.url()]);
+        }
         arguments
     }
 }
+
+/// Longer than any fault.
+const NODE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -30,6 +30,11 @@ async fn axum_in_memory_keeps_its_promises() {
     keeps_its_promises(4, StoreKind::Memory, Cache::None, Adapter::Axum).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tower_on_a_cluster_behind_near_caches_keeps_its_promises() {
+    keeps_its_promises(5, StoreKind::RedisCluster, Cache::Near, Adapter::Tower).await;
+}
+
 /// A round in which hardly anything was asked, or nothing went wrong, shows nothing.
 async fn keeps_its_promises(seed: u64, store: StoreKind, cache: Cache, adapter: Adapter) {
     let setting = Setting {

@@ -22,7 +22,8 @@ struct Options {
     /// Where sessions are kept.
     #[arg(long, value_enum)]
     store: StoreKind,
-    /// The Redis server, for `--store redis`.
+    /// Where Redis is, for `--store redis`: also `redis-cluster://host:port,…` and
+    /// `redis-sentinel://host:port,…#name`.
     #[arg(long, default_value = "redis://127.0.0.1:6379")]
     redis: String,
     /// Keeps sessions in the process's memory, in front of the store.

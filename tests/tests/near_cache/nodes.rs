@@ -16,6 +16,15 @@ pub(crate) struct Nodes {
 impl Nodes {
     /// Two nodes; the second reaches Redis at `second_url`, if that is given.
     pub(crate) async fn start(redis: RedisServer, second_url: Option<&str>) -> Self {
+        Self::start_with(redis, second_url, &[]).await
+    }
+
+    /// The same, with more options.
+    pub(crate) async fn start_with(
+        redis: RedisServer,
+        second_url: Option<&str>,
+        more: &[&str],
+    ) -> Self {
         let (url, keys) = (redis.url(), random_key());
         let mut nodes = Vec::new();
         for url in [&*url, second_url.unwrap_or(&url)] {
@@ -30,6 +39,7 @@ impl Nodes {
                 "--keys",
                 &keys,
             ];
+            let options = [&options, more].concat();
             nodes.push(Node::start(env!("CARGO_BIN_EXE_testbed-node"), &options).await);
         }
         Self { redis, nodes }

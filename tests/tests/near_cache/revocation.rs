@@ -1,4 +1,4 @@
-//! How soon a logout on one node holds on the other.
+//! How soon a logout on one node, or the end of all of a user's logins, holds on the other.
 
 use std::time::Duration;
 
@@ -10,7 +10,16 @@ use crate::nodes::{Nodes, STALENESS};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_logout_holds_on_the_other_node() {
-    let nodes = Nodes::start(RedisServer::start(), None).await;
+    holds_on_the_other_node("a logout", "/logout").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s25_the_end_of_all_logins_holds_on_the_other_node() {
+    holds_on_the_other_node("the end of all", "/end-all/ada").await;
+}
+
+async fn holds_on_the_other_node(what: &str, path: &str) {
+    let nodes = Nodes::start_with(RedisServer::start(), None, &["--index"]).await;
     let [here, there] = nodes.both();
     let mut times = Vec::new();
     let mut at_once = 0;
@@ -20,7 +29,7 @@ async fn a_logout_holds_on_the_other_node() {
         let thief = browser.clone();
         // The connections are there, and the session is in both caches.
         assert_eq!(thief.peek(there, "/whoami").await.ok(), "ada");
-        browser.get(here, "/logout").await.ok();
+        browser.get(here, path).await.ok();
         let logged_out = Instant::now();
         let mut answers = 0;
         while thief.peek(there, "/whoami").await.ok() == "ada" {
@@ -33,7 +42,7 @@ async fn a_logout_holds_on_the_other_node() {
     times.sort_unstable();
     let percentile = |percent: usize| times[TRIALS * percent / 100];
     println!(
-        "from a logout's answer to the first refusal, {TRIALS} trials: p50 {:?}, p99 {:?}, most {:?}; \
+        "from {what}'s answer to the first refusal, {TRIALS} trials: p50 {:?}, p99 {:?}, most {:?}; \
          {at_once} were refused at the first request",
         percentile(50),
         percentile(99),

@@ -326,4 +326,23 @@ mod tests {
             not(user, "missing field `age`")
         );
     }
+
+    /// A type that says something like serde, and quotes the value.
+    #[derive(Debug)]
+    struct Quoting;
+
+    impl<'de> Deserialize<'de> for Quoting {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let value = String::deserialize(deserializer)?;
+            Err(serde::de::Error::custom(format!("missing field `{value}`")))
+        }
+    }
+
+    #[test]
+    fn s35_only_what_can_be_a_field_s_name_is_quoted_as_one() {
+        let told = refusal::<Quoting>("not hunter2");
+        assert!(told.ends_with("refused by the type"), "{told}");
+        let told = refusal::<Quoting>("date_of_birth");
+        assert!(told.ends_with("missing field `date_of_birth`"), "{told}");
+    }
 }

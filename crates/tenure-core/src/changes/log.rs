@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Merges, SessionError, guarded};
 use crate::{
-    Actor, Client, Epoch, LoginStamp, Principal, Retention, Values,
+    Actor, Client, Epoch, LoginStamp, Operator, Principal, Retention, Values,
     model::{Edits, Name},
 };
 
@@ -32,12 +32,16 @@ pub(crate) struct NewLogin {
     pub(crate) stamp: LoginStamp,
     /// Who acts in the principal's name, if somebody does.
     pub(crate) actor: Option<Actor>,
+    /// The same with what they say about it, for the audit trail.
+    pub(crate) operator: Option<Operator>,
     /// What is known of the browser, if that is kept.
     pub(crate) client: Option<Arc<Client>>,
     /// Whether the user has authenticated just now; otherwise what was known of that stays, with the lifetimes.
     pub(crate) is_fresh: bool,
-    /// The epoch in which the application's checks began.
+    /// The epoch in which the application's checks began, or in which the login was admitted first.
     pub(crate) fence: Option<Epoch>,
+    /// The same of who acts.
+    pub(crate) actor_fence: Option<Epoch>,
     /// That of the principal in which it takes place; known when the index has admitted it.
     pub(crate) epoch: Epoch,
     /// That of all sessions in which it takes place; as the epoch.

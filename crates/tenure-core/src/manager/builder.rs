@@ -274,7 +274,7 @@ impl SessionManagerBuilder {
                 client_info: self.client_info,
                 observer: self.observer,
                 audit: self.audit.map(|sink| Audit {
-                    auditor: Auditor::new(sink, Arc::clone(&self.entropy)),
+                    auditor: Arc::new(Auditor::new(sink, Arc::clone(&self.entropy))),
                     is_strict_with_users: self.audits_users,
                 }),
                 index: self.index.map(|store| Index::new(store, self.limit)),
@@ -296,6 +296,7 @@ impl SessionManagerBuilder {
                 lines: Lines::default(),
                 absent: Recent::default(),
                 renewed: Recent::default(),
+                touched: Recent::default(),
             }),
         })
     }

@@ -356,9 +356,11 @@ mod tests {
             retention,
             stamp: LoginStamp::from_u64(7),
             actor: None,
+            operator: None,
             client: None,
             is_fresh: true,
             fence: None,
+            actor_fence: None,
             epoch: Epoch::from_u64(5),
             gate: Epoch::default(),
         });

@@ -31,13 +31,12 @@ impl Visit {
         let plan = self.state.lock().plan(&*self.core().entropy)?;
         match plan.acting() {
             None => self.carry_out(plan).await,
-            Some((user, actor)) => Box::pin(self.act(plan, user, actor)).await,
+            Some((user, by)) => Box::pin(self.act(plan, user, by)).await,
         }
     }
 
     /// Lets an operator act in a user's name, and has it written down.
-    async fn act(&self, plan: Plan, user: Principal, actor: Actor) -> Result<(), SessionError> {
-        let by = Operator::new(actor.user.as_str(), "logs in as the user");
+    async fn act(&self, plan: Plan, user: Principal, by: Operator) -> Result<(), SessionError> {
         let work = self.carry_out(plan);
         let (action, core) = (AuditAction::ActAs, self.core());
         core.audited(action, Some(&user), Some(&by), work, |()| 1)
@@ -62,10 +61,8 @@ impl Visit {
                 changes,
                 instead_of,
             } => {
-                if let Some(ending) = instead_of {
-                    Box::pin(self.end(ending)).await?;
-                }
-                Box::pin(self.create(&changes, None)).await
+                let before = instead_of.as_ref().and_then(|it| it.left.clone());
+                Box::pin(self.create(&changes, before, instead_of)).await
             }
             Plan::Commit {
                 onto,
@@ -73,6 +70,7 @@ impl Visit {
                 secret,
             } => {
                 let id = onto.id();
+                core.mind_the_gate().await;
                 if core.is_past_the_gate(&onto) {
                     return Err(self.state.lock().lose(SessionError::Gone));
                 }
@@ -81,6 +79,7 @@ impl Visit {
                     let before = LoggedIn::of(&onto);
                     admission = Box::pin(self.admit(login, id, before.as_ref())).await?;
                 }
+                let leaving = onto.principal().filter(|_| set.changes.logs_out).cloned();
                 // For the index only, so that without one nobody else holds the record.
                 let before = core.has_index().then(|| onto.clone());
                 let place = Arc::new(Place::new(onto, set));
@@ -88,10 +87,13 @@ impl Visit {
                 let committing = pin!(core.lines.commit(core, &place));
                 match core.bounded("commit", id, committing).await {
                     Ok(settled) => {
-                        events::committed(core, id, changes);
                         if let Some(before) = before {
                             let noting = self.note_in_index(&before, changes, admission, &settled);
                             Box::pin(noting).await?;
+                        }
+                        events::committed(core, id, changes);
+                        if let Some(user) = leaving {
+                            events::logged_out(core, id, &user);
                         }
                         let is_to_be_told = core.tells_each_commit(&settled.record);
                         let below = self.state.lock().settle(settled, secret, is_to_be_told);
@@ -103,13 +105,20 @@ impl Visit {
                     // A login that came too late for its own session does not have to wait for a
                     // cookie that may never arrive: it begins a session of its own.
                     Err(error @ SessionError::Superseded) if changes.login.is_some() => {
+                        if let Some(place) = admission {
+                            Box::pin(place.give_up_after(&error)).await;
+                        }
                         // Also if the new one cannot be stored: the old secret's cookie is worth nothing, and
                         // would replace another login's.
                         self.state.lock().lose(error);
-                        let given_up = admission.map(|place| place.made);
-                        Box::pin(self.create(changes, given_up)).await
+                        Box::pin(self.create(changes, None, None)).await
                     }
-                    Err(error) => Err(self.state.lock().lose(error)),
+                    Err(error) => {
+                        if let Some(place) = admission {
+                            Box::pin(place.give_up_after(&error)).await;
+                        }
+                        Err(self.state.lock().lose(error))
+                    }
                 }
             }
         }
@@ -158,7 +167,7 @@ impl Visit {
         if let Some(admission) = admission {
             let user = admission.made.user.clone();
             if let Err(error) = core.confirm(admission, &settled.record).await {
-                return Err(self.state.lock().lose(error));
+                return Err(self.state.lock().lose_login(error));
             }
             // An entry of the same user has been replaced by the new one.
             core.settle_behind(left.filter(|left| left.user != user || left.actor.is_some()));
@@ -179,6 +188,10 @@ impl Visit {
         }
         self.commit_now().await?;
         let held = self.state.lock().logged_in()?;
+        // Whoever has been ended in the meantime has no others to end.
+        core.check_in(&held.made, held.ends_at)
+            .await
+            .map_err(|error| self.state.lock().lose(error))?;
         let (user, spared) = (&held.made.user, Some(held.made.login));
         let work = core.end_logins(user, spared, false, EndReason::EndedByUser);
         let acting = |actor: &Actor| Operator::new(actor.user.as_str(), "acting for the user");
@@ -196,9 +209,11 @@ impl Visit {
             retention: held.retention,
             stamp: self.manager().draw_stamp(held.actor.is_some())?,
             actor: held.actor,
+            operator: None,
             client: self.client(),
             is_fresh: false,
             fence: Some(fence),
+            actor_fence: None,
             epoch: fence,
             gate: core.gate(),
         };
@@ -214,11 +229,13 @@ impl Visit {
         let login = NewLogin {
             principal: actor.user,
             actor: None,
+            operator: None,
             retention: Retention::Ordinary,
             stamp: self.manager().draw_stamp(false)?,
             client: self.client(),
             is_fresh: false,
             fence: self.core().has_index().then_some(actor.epoch),
+            actor_fence: None,
             epoch: actor.epoch,
             gate: self.core().gate(),
         };
@@ -245,12 +262,17 @@ impl Visit {
     }
 
     /// Begins a session with these changes, if they leave anything to store.
+    ///
+    /// A session that has to end for it ends when nothing but the store can refuse the new one any more. `before` is a
+    /// login that a new one replaces.
     async fn create(
         &self,
         changes: &Changes,
-        given_up: Option<LoggedIn>,
+        before: Option<LoggedIn>,
+        ending: Option<Ending>,
     ) -> Result<(), SessionError> {
         let core = self.core();
+        core.mind_the_gate().await;
         let secret = SessionSecret::random(&*core.entropy)?;
         let (id, lineage) = core.draw_identity()?;
         let (now, lifetimes) = (core.clock.now(), core.terms.lifetimes);
@@ -260,9 +282,25 @@ impl Visit {
             fresh = fresh.with_client(&client);
         }
         let Some((record, own)) = core.terms.begin(fresh, changes)? else {
-            return Ok(());
+            return match ending {
+                Some(ending) => self.end(ending).await,
+                None => Ok(()),
+            };
         };
-        let creating = pin!(core.create(record, secret, changes.login.clone(), given_up));
+        let (mut login, mut admission) = (changes.login.clone(), None);
+        if let Some(login) = &mut login {
+            admission = self.admit(login, id, before.as_ref()).await?;
+        }
+        if let Some(ending) = ending {
+            let may_live_on = ending.may_live_on;
+            self.end(ending).await?;
+            if self.state.lock().has_ended() && !may_live_on {
+                // Somebody else was faster, and whoever that was may have logged in again: this cookie would take
+                // the place of theirs.
+                return Err(SessionError::Gone);
+            }
+        }
+        let creating = pin!(core.create(record, secret, login, admission));
         let Created {
             record,
             secret,
@@ -271,7 +309,7 @@ impl Visit {
         if let Some(admission) = admission
             && let Err(error) = core.confirm(admission, &record).await
         {
-            return Err(self.state.lock().lose(error));
+            return Err(self.state.lock().lose_login(error));
         }
         events::created(core, &record);
         let below = self.state.lock().hold_new(record, own, secret);

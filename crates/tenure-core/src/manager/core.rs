@@ -15,7 +15,7 @@ use super::{
     combine::Terms,
     events,
     line::Lines,
-    logins::{Admission, Audit, Index, LoggedIn},
+    logins::{Admission, Audit, Index},
     recent::Recent,
 };
 use crate::{
@@ -51,6 +51,8 @@ pub(crate) struct Core {
     pub(super) absent: Recent,
     /// To when leases were renewed last. Of many requests for which it is due, one renews.
     pub(super) renewed: Recent,
+    /// When the index was told last of sessions that are only read.
+    pub(super) touched: Recent,
 }
 
 /// A session that was stored. Its login does not count before it is confirmed.
@@ -110,20 +112,18 @@ impl Core {
     /// none is made twice under one id: another one is drawn, and another secret. What the first leaves
     /// behind is a record that nobody can open, and that ends with its lease.
     ///
-    /// A login needs a place in the index for each of them; that of the one before it has given up.
+    /// A login has a place in the index for the first of them, and needs one for each other, for which it gives up the
+    /// one before.
     pub(super) async fn create(
-        &self,
+        self: &Arc<Self>,
         mut record: Record,
         mut secret: SessionSecret,
         mut login: Option<NewLogin>,
-        mut given_up: Option<LoggedIn>,
+        mut admission: Option<Admission>,
     ) -> Result<Created, SessionError> {
         let (mut collisions, mut has_retried) = (0, false);
         loop {
-            let mut admission = None;
-            if let Some(login) = &mut login {
-                admission = self.admit(login, record.id(), given_up.as_ref()).await?;
-                given_up = admission.as_ref().map(|place| place.made.clone());
+            if let Some(login) = &login {
                 record = record.with_admission(login.epoch, login.gate);
             }
             match self.store.create(record.clone()).await {
@@ -142,11 +142,21 @@ impl Core {
                     }
                 }
                 Err(error) if error.outcome_unknown() && !has_retried => has_retried = true,
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    let error = error.into();
+                    if let Some(admission) = admission {
+                        Box::pin(admission.give_up_after(&error)).await;
+                    }
+                    return Err(error);
+                }
             }
             secret = SessionSecret::random(&*self.entropy)?;
             let (id, lineage) = self.draw_identity()?;
             record = record.begun_anew(id, lineage, secret.hash());
+            if let Some(login) = &mut login {
+                let given_up = admission.as_ref().map(|place| place.made.clone());
+                admission = self.admit(login, id, given_up.as_ref()).await?;
+            }
         }
     }
 

@@ -64,7 +64,7 @@ pub(super) fn committed(core: &Core, id: SessionId, changes: &Changes) {
         tracing::info!(target: TARGET, event = "session_rotated", session = %Correlation(core, id));
         tell(core, SessionEventKind::Rotated, Some(id), None);
     }
-    if let Some(login) = &changes.login {
+    if let Some(login) = changes.login.as_ref().filter(|login| login.is_fresh) {
         principal_bound(core, id, &login.principal);
     }
 }
@@ -73,6 +73,11 @@ pub(super) fn committed(core: &Core, id: SessionId, changes: &Changes) {
 fn principal_bound(core: &Core, id: SessionId, user: &Principal) {
     tracing::info!(target: TARGET, event = "principal_bound", session = %Correlation(core, id));
     tell(core, SessionEventKind::Authenticated, Some(id), Some(user));
+}
+
+pub(super) fn logged_out(core: &Core, id: SessionId, user: &Principal) {
+    tracing::info!(target: TARGET, event = "principal_unbound", session = %Correlation(core, id));
+    tell(core, SessionEventKind::LoggedOut, Some(id), Some(user));
 }
 
 pub(super) fn login_refused(core: &Core, user: &Principal, refusal: LoginRefusal) {

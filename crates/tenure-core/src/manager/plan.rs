@@ -7,7 +7,8 @@ use super::{
     state::State,
 };
 use crate::{
-    Actor, Entropy, Principal, Record, Retention, SessionId, SessionSecret, Whose,
+    Actor, Entropy, Operator, Principal, Record, Retention, SessionId, SessionSecret, Timestamp,
+    Whose,
     changes::{Changes, SessionError},
 };
 
@@ -56,6 +57,7 @@ pub(super) struct Held {
     pub(super) made: LoggedIn,
     pub(super) retention: Retention,
     pub(super) actor: Option<Actor>,
+    pub(super) ends_at: Timestamp,
 }
 
 impl Ending {
@@ -78,7 +80,7 @@ impl Ending {
 
 impl Plan {
     /// Who is about to act in whose name, if somebody is.
-    pub(super) fn acting(&self) -> Option<(Principal, Actor)> {
+    pub(super) fn acting(&self) -> Option<(Principal, Operator)> {
         let (Self::Create { changes, .. }
         | Self::Commit {
             set: ChangeSet { changes, .. },
@@ -87,8 +89,8 @@ impl Plan {
         else {
             return None;
         };
-        let login = changes.login.as_ref()?;
-        Some((login.principal.clone(), login.actor.clone()?))
+        let login = changes.login.as_ref().filter(|login| login.is_fresh)?;
+        Some((login.principal.clone(), login.operator.clone()?))
     }
 }
 

@@ -62,6 +62,7 @@ impl State {
             made,
             retention: record.retention(),
             actor: record.actor(),
+            ends_at: record.absolute_end(),
         })
     }
 
@@ -279,6 +280,16 @@ impl State {
                 }
             }
             _ => {}
+        }
+        error
+    }
+
+    /// Takes in that a login was not confirmed after its commit: whatever became of it, the secret that the browser
+    /// has is replaced, and it gets no other.
+    pub(super) fn lose_login(&mut self, error: SessionError) -> SessionError {
+        let error = self.lose(error);
+        if matches!(self.standing, Standing::Holder(_)) {
+            self.standing = self.standing.superseded();
         }
         error
     }

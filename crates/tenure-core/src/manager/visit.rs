@@ -159,11 +159,11 @@ impl Visit {
                 return Ok(Standing::Stranger);
             }
         };
+        core.mind_the_gate().await;
         if core.is_known_absent(token.id) {
             events::unknown(core, token.id);
             return Ok(Standing::Lost);
         }
-        core.mind_the_gate().await;
         let freshness = Freshness::AtLeast(token.version);
         let record = match core.load(token.id, freshness).await {
             Ok(Load::Found(record)) => record,
@@ -197,6 +197,7 @@ impl Visit {
             events::superseded(core, token.id);
             return Ok(core.terms.superseded_by(&record, core.clock.now()));
         }
+        core.touch_what_is_only_read(&record);
         let is_told = is_current_key && core.is_told_enough(&record, token.version);
         Ok(Standing::holder(record, token.secret, is_told))
     }
@@ -240,6 +241,7 @@ impl Visit {
                 None => return Ok(()),
             },
         };
+        self.core().mind_the_gate().await;
         let Load::Found(record) = self.core().load(id, Freshness::Latest).await? else {
             return Err(self.state.lock().lose(SessionError::Gone));
         };

@@ -95,9 +95,8 @@ impl Record {
     /// The same record, with what is known of the browser now.
     #[must_use]
     pub fn with_client(self, client: &Client) -> Self {
-        let bytes = |text: &Option<Box<str>>| text.as_ref().map(|text| text.as_bytes().to_vec());
-        self.with_extension(USER_AGENT, bytes(&client.user_agent))
-            .with_extension(ADDRESS, bytes(&client.address))
+        self.with_extension(USER_AGENT, client.user_agent().map(str::as_bytes))
+            .with_extension(ADDRESS, client.address().map(str::as_bytes))
     }
 
     /// Who really acts in the name of the [principal](Self::principal), if somebody does.
@@ -117,7 +116,7 @@ impl Record {
             let (epoch, name) = (actor.epoch.as_u64().to_be_bytes(), actor.user.as_str());
             [&epoch, name.as_bytes()].concat()
         });
-        self.with_extension(ACTOR, bytes)
+        self.with_extension(ACTOR, bytes.as_deref())
     }
 }
 
@@ -155,11 +154,19 @@ impl ClientInfo {
     }
 }
 
+/// Whether it changes the direction of the text around it, so that something else is seen than what is there.
+const fn turns_text(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
 /// A text without what could do harm in a terminal or a log, cut to its limit; `None` if nothing is left.
 fn readable(text: &str) -> Option<Box<str>> {
     let mut kept = String::new();
     for character in text.trim().chars() {
-        let character = if character.is_control() {
+        let character = if character.is_control() || turns_text(character) {
             '\u{fffd}'
         } else {
             character
@@ -229,7 +236,7 @@ mod tests {
             user: Principal::new("ada").unwrap(),
             epoch: Epoch::from_u64(7),
         };
-        let foreign = record().with_extension(9, Some(vec![7; 5]));
+        let foreign = record().with_extension(9, Some(&[7; 5]));
         let acted = restored(&foreign.clone().with_actor(Some(&ada)));
         assert_eq!(acted.actor(), Some(ada));
         assert_eq!(acted.extension(9), Some(&[7; 5][..]));
@@ -247,5 +254,7 @@ mod tests {
             Some("a\u{fffd}[2Jb\u{fffd}\u{fffd}c\u{fffd}")
         );
         assert_eq!(Client::new().with_user_agent(b" \n ").user_agent(), None);
+        let turned = Client::new().with_user_agent("a\u{202e}b".as_bytes());
+        assert_eq!(turned.user_agent(), Some("a\u{fffd}b"));
     }
 }

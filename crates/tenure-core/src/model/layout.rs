@@ -182,14 +182,12 @@ impl Record {
 
     /// The same record, with another extension of that kind or without one. One that has no room is left out.
     #[must_use]
-    pub(super) fn with_extension(mut self, kind: u16, bytes: Option<Vec<u8>>) -> Self {
-        if self.extension(kind) == bytes.as_deref() {
+    pub(super) fn with_extension(mut self, kind: u16, bytes: Option<&[u8]>) -> Self {
+        if self.extension(kind) == bytes {
             return self;
         }
         let all = Extensions(&self.parts().extensions).filter(|(found, _)| *found != kind);
-        let mut all: Vec<_> = all
-            .chain(bytes.as_deref().map(|bytes| (kind, bytes)))
-            .collect();
+        let mut all: Vec<_> = all.chain(bytes.map(|bytes| (kind, bytes))).collect();
         all.sort_unstable();
         let mut block = BytesMut::new();
         for (kind, bytes) in all {

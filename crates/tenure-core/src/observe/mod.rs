@@ -48,6 +48,8 @@ pub enum SessionEventKind {
     Created,
     /// Somebody has logged in.
     Authenticated,
+    /// Whoever was logged in has logged out, and the session goes on without them.
+    LoggedOut,
     /// Its secret was replaced.
     Rotated,
     /// It is in use and lives on.

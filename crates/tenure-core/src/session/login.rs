@@ -1,7 +1,9 @@
 //! Who is logged in: what handlers see of it and do about it.
 
 use super::Session;
-use crate::{Actor, Client, Epoch, Principal, Record, Retention, SessionError, changes::NewLogin};
+use crate::{
+    Actor, Client, Epoch, Operator, Principal, Record, Retention, SessionError, changes::NewLogin,
+};
 
 impl Session {
     /// Who is logged in, if anyone.
@@ -104,9 +106,11 @@ impl Session {
             retention,
             stamp: self.visit.manager().draw_stamp(false)?,
             actor: None,
+            operator: None,
             client: self.visit.client(),
             is_fresh: true,
             fence: None,
+            actor_fence: None,
             epoch: Epoch::default(),
             gate: Epoch::default(),
         })
@@ -122,23 +126,22 @@ impl Session {
     /// # Security
     ///
     /// Whether the operator may do so is the application's to check; what is done in the user's name is its to
-    /// record, with the [actor](Self::actor).
+    /// record, with the [actor](Self::actor). With an [audit trail](crate::SessionManagerBuilder::audit) the login
+    /// itself is recorded, with the operator's reason.
     ///
     /// # Errors
     ///
     /// As [`login`](Self::login).
-    pub fn login_as(
-        &self,
-        user: impl AsRef<str>,
-        actor: impl AsRef<str>,
-    ) -> Result<(), SessionError> {
+    pub fn login_as(&self, user: impl AsRef<str>, operator: Operator) -> Result<(), SessionError> {
+        let (user, actor) = (Principal::new(user)?, Principal::new(&operator.name)?);
+        // Nobody gets around the limit by acting in their own name.
+        let is_acting = user != actor;
+        let epoch = Epoch::default();
         let login = NewLogin {
-            actor: Some(Actor {
-                user: Principal::new(actor)?,
-                epoch: Epoch::default(),
-            }),
-            stamp: self.visit.manager().draw_stamp(true)?,
-            ..self.new_login(Principal::new(user)?, Retention::Ordinary)?
+            actor: is_acting.then_some(Actor { user: actor, epoch }),
+            operator: is_acting.then_some(operator),
+            stamp: self.visit.manager().draw_stamp(is_acting)?,
+            ..self.new_login(user, Retention::Ordinary)?
         };
         self.visit.state.lock().bindable()?.log_in(login);
         Ok(())
@@ -150,8 +153,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::NobodyLoggedIn`] if nobody acts in another one's name,
-    /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
+    /// [`SessionError::NobodyLoggedIn`] if nobody acts in another one's name; when it is committed,
+    /// [`SessionError::LoginRefused`], as for any login of the operator's. [`destroy`](Self::destroy) ends the session in any
+    /// case. [`SessionError::Destroyed`] and [`SessionError::Sealed`].
     pub fn stop_acting(&self) -> Result<(), SessionError> {
         self.visit.stop_acting()
     }

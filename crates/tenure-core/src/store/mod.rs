@@ -11,7 +11,7 @@ use std::{fmt, future::Future, sync::Arc};
 pub(crate) use self::erased::{ErasedIndex, ErasedStore};
 pub use self::{
     error::{StoreError, StoreErrorKind},
-    feed::{Fed, Feed, FeedListener},
+    feed::{Absence, Fed, Feed, FeedListener, Part, Standing},
     index::{
         CONDEMNED_PER_CALL, Confirm, Confirmation, Ended, Ending, LoginCursor, LoginEntry,
         LoginLimit, LoginPage, LoginRoll, LoginSeen, LoginState, RESERVED_FOR, Reservation,

@@ -1,32 +1,62 @@
-//! Every clause of the storage contract and of that of the login index, each on a server of its own.
+//! Every clause of the storage contract and of that of the login index, on each kind of server, each on servers of its own.
+
+use std::time::Duration;
 
 use tenure_core::SessionId;
 use tenure_redis::RedisStore;
 use tenure_testing::{
-    Fixture, ManualClock, Planted, RedisServer, index_conformance, store_conformance,
+    Fixture, ManualClock, Planted, Program, RedisCluster, RedisSentinels, RedisServer,
+    index_conformance, store_conformance,
 };
 
 struct RedisFixture {
     store: RedisStore,
     clock: ManualClock,
-    server: RedisServer,
+    servers: Servers,
+}
+
+enum Servers {
+    One(RedisServer),
+    Watched(RedisSentinels),
+    Cluster(RedisCluster),
 }
 
 impl RedisFixture {
-    async fn start() -> Self {
-        let server = RedisServer::start();
+    async fn start(servers: Servers) -> Self {
         let clock = ManualClock::new();
-        let store = RedisStore::builder(server.url())
+        let url = match &servers {
+            Servers::One(server) => server.url(),
+            Servers::Watched(watched) => watched.url(),
+            Servers::Cluster(cluster) => cluster.url(),
+        };
+        let store = RedisStore::builder(url)
             .clock(clock.clone())
             .max_record_bytes(MAX_RECORD_BYTES)
+            // More than a busy machine needs.
+            .deadline(Duration::from_secs(10))
             .connect()
             .await
             .unwrap();
         Self {
             store,
             clock,
-            server,
+            servers,
         }
+    }
+
+    async fn single(program: Program) -> Self {
+        Self::start(Servers::One(RedisServer::start_program(program, &[]))).await
+    }
+
+    async fn watched() -> Self {
+        // What replicas are for is not part of the contract.
+        let watched = RedisSentinels::builder().replicas(0);
+        Self::start(Servers::Watched(watched.start())).await
+    }
+
+    async fn cluster(program: Program) -> Self {
+        let cluster = RedisCluster::builder().program(program).replicas(0);
+        Self::start(Servers::Cluster(cluster.start())).await
     }
 }
 
@@ -47,17 +77,64 @@ impl Fixture for RedisFixture {
 
     async fn plant(&self, id: SessionId, bytes: &[u8]) -> Planted {
         let key = format!("tenure:{}", id.as_uuid());
-        self.server.command(&[b"SET", key.as_bytes(), bytes]);
+        let server = match &self.servers {
+            Servers::One(server) => server,
+            Servers::Watched(watched) => &watched.nodes()[0],
+            Servers::Cluster(cluster) => &cluster.nodes()[cluster.owner(cluster.slot(&key))],
+        };
+        server.command(&[b"SET", key.as_bytes(), bytes]);
         Planted::Stored
     }
 }
 
 const MAX_RECORD_BYTES: usize = 64 << 10;
 
-store_conformance!(RedisFixture::start().await);
+mod redis {
+    use super::*;
+    store_conformance!(RedisFixture::single(Program::Redis).await);
 
-mod index {
-    use super::{RedisFixture, index_conformance};
+    mod index {
+        use super::*;
+        index_conformance!(RedisFixture::single(Program::Redis).await);
+    }
+}
 
-    index_conformance!(RedisFixture::start().await);
+mod valkey {
+    use super::*;
+    store_conformance!(RedisFixture::single(Program::Valkey).await);
+
+    mod index {
+        use super::*;
+        index_conformance!(RedisFixture::single(Program::Valkey).await);
+    }
+}
+
+mod redis_sentinel {
+    use super::*;
+    store_conformance!(RedisFixture::watched().await);
+
+    mod index {
+        use super::*;
+        index_conformance!(RedisFixture::watched().await);
+    }
+}
+
+mod redis_cluster {
+    use super::*;
+    store_conformance!(RedisFixture::cluster(Program::Redis).await);
+
+    mod index {
+        use super::*;
+        index_conformance!(RedisFixture::cluster(Program::Redis).await);
+    }
+}
+
+mod valkey_cluster {
+    use super::*;
+    store_conformance!(RedisFixture::cluster(Program::Valkey).await);
+
+    mod index {
+        use super::*;
+        index_conformance!(RedisFixture::cluster(Program::Valkey).await);
+    }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Clock, Commit, Fed, FeedListener, Freshness, Load, Record, SessionId, SessionStore,
+    Clock, Commit, Fed, FeedListener, Freshness, Load, Part, Record, SessionId, SessionStore,
     StoreErrorKind, SystemClock, Whose,
 };
 use tenure_redis::RedisStore;
@@ -23,7 +23,7 @@ impl FeedListener for Notes {
         self.0.lock().push(Some(id));
     }
 
-    fn lost(&self) {
+    fn lost(&self, _: Part) {
         self.0.lock().push(None);
     }
 }
@@ -61,7 +61,7 @@ impl Pair {
 
     /// What was reported of changes until now: proven, not waited for.
     pub(crate) async fn reported(&self) -> Vec<Option<SessionId>> {
-        self.here.feed.prove().await.unwrap();
+        self.here.feed.prove(Part::ONLY).await.unwrap();
         self.notes.take()
     }
 
@@ -84,7 +84,7 @@ async fn changed(store: &RedisStore, base: &Record) -> Record {
 async fn listening(store: &RedisStore) -> (Fed<RedisStore>, Arc<Notes>) {
     let notes = Arc::new(Notes::default());
     let fed = store.feed(Arc::clone(&notes) as _).unwrap();
-    fed.feed.prove().await.unwrap();
+    fed.feed.prove(Part::ONLY).await.unwrap();
     assert_eq!(notes.take(), [None], "a new connection knows nothing");
     (fed, notes)
 }
@@ -236,11 +236,11 @@ async fn a_silent_connection_proves_nothing_and_a_new_one_does() {
         proxy.set(traffic);
         let begun = Instant::now();
         for _ in 0..3 {
-            assert!(here.feed.prove().await.is_err(), "{traffic:?}");
+            assert!(here.feed.prove(Part::ONLY).await.is_err(), "{traffic:?}");
         }
         assert!(begun.elapsed() < Duration::from_millis(2500));
         proxy.set(Traffic::Pass);
-        here.feed.prove().await.unwrap();
+        here.feed.prove(Part::ONLY).await.unwrap();
         assert!(notes.take().contains(&None), "a new connection");
     }
 }
@@ -266,7 +266,7 @@ async fn a_server_that_forbids_tracking_serves_and_proves_nothing() {
     let url = format!("redis://app:secret@{}", server.address());
     let store = RedisStore::connect(url).await.unwrap();
     let fed = store.feed(Arc::new(Notes::default())).unwrap();
-    let error = fed.feed.prove().await.unwrap_err();
+    let error = fed.feed.prove(Part::ONLY).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Refused);
     let record = live(&fed.store).await;
     holds(&fed.store, &record).await;

@@ -303,7 +303,7 @@ async fn a_cache_s_handle_asks_the_index_on_a_connection_that_tracks_nothing() {
     let notes = Arc::new(Notes::default());
     let fed = store.feed(Arc::clone(&notes) as _).unwrap();
     let record = live(&fed.store).await;
-    fed.feed.prove().await.unwrap();
+    fed.feed.prove(tenure_core::Part::ONLY).await.unwrap();
     notes.0.lock().clear();
     let tracked = || {
         let info = send(&server, "INFO stats");
@@ -319,11 +319,11 @@ async fn a_cache_s_handle_asks_the_index_on_a_connection_that_tracks_nothing() {
     assert_eq!(tracked(), before, "keys in the server's tracking table");
     // What others do in the index is no business of the cache either.
     use_every_verb(&store).await;
-    fed.feed.prove().await.unwrap();
+    fed.feed.prove(tenure_core::Part::ONLY).await.unwrap();
     assert_eq!(*notes.0.lock(), []);
     let whose = Whose::Login(record.login().stamp);
     let _ = store.delete(record.id(), whose).await.unwrap();
-    fed.feed.prove().await.unwrap();
+    fed.feed.prove(tenure_core::Part::ONLY).await.unwrap();
     assert_eq!(*notes.0.lock(), [Some(record.id())]);
 }
 
@@ -335,7 +335,7 @@ impl FeedListener for Notes {
         self.0.lock().push(Some(id));
     }
 
-    fn lost(&self) {
+    fn lost(&self, _: tenure_core::Part) {
         self.0.lock().push(None);
     }
 }

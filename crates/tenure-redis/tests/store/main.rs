@@ -6,6 +6,8 @@
 )]
 
 mod audit;
+mod cluster;
+mod cluster_feed;
 mod commands;
 mod conformance;
 mod connections;
@@ -17,6 +19,7 @@ mod oracle;
 mod own_writes;
 mod replication;
 mod runtimes;
+mod sentinel;
 mod silence;
 mod support;
 #[cfg(feature = "tls")]

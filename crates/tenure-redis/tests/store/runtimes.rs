@@ -8,8 +8,8 @@ use std::{
 };
 
 use tenure_core::{
-    Delete, FeedListener, Freshness, Load, SessionId, SessionStore, StoreErrorKind, Timestamp,
-    Whose,
+    Delete, FeedListener, Freshness, Load, Part, SessionId, SessionStore, StoreErrorKind,
+    Timestamp, Whose,
 };
 use tenure_redis::RedisStore;
 use tenure_testing::{RedisServer, records};
@@ -43,7 +43,7 @@ async fn a_blocked_runtime_holds_up_only_its_own_calls() {
         }
         worker.end();
     }
-    timeout(Duration::from_secs(1), fed.feed.prove())
+    timeout(Duration::from_secs(1), fed.feed.prove(Part::ONLY))
         .await
         .unwrap()
         .unwrap();
@@ -146,5 +146,5 @@ struct Deaf;
 impl FeedListener for Deaf {
     fn changed(&self, _: SessionId) {}
 
-    fn lost(&self) {}
+    fn lost(&self, _: Part) {}
 }

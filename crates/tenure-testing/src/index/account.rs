@@ -242,11 +242,11 @@ impl<H: Deref<Target = F>, F: IndexFixture> Account<H> {
 
     /// Asserts that exactly these are entered, and exactly those condemned.
     pub(super) async fn holds(&self, confirmed: &[LoginName], condemned: &[LoginName]) {
-        self.agrees("confirmed", self.logins().await, confirmed);
-        self.agrees("condemned", self.condemned().await, condemned);
+        self.agrees("confirmed", &self.logins().await, confirmed);
+        self.agrees("condemned", &self.condemned().await, condemned);
     }
 
-    fn agrees(&self, what: &str, found: Vec<LoginName>, expected: &[LoginName]) {
+    fn agrees(&self, what: &str, found: &[LoginName], expected: &[LoginName]) {
         let expected = sorted(expected.to_vec());
         let missing = expected.iter().filter(|login| !found.contains(login));
         let missing = missing.count();

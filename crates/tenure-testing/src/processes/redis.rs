@@ -3,6 +3,7 @@ use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -11,16 +12,18 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
-use super::resp::{self, Reply};
+use super::{
+    program::Program,
+    resp::{self, Reply},
+};
 
-/// A real Redis server of this test's own, on a free port of the loopback interface.
+/// A real Redis or Valkey server of this test's own, on a free port of the loopback interface.
 ///
 /// It keeps nothing on disk but its log, in a temporary directory, and it is killed when this value is
 /// dropped. A `static` is never dropped: give each test its server, which takes some 20 ms to start.
 #[derive(Debug)]
 pub struct RedisServer {
-    port: u16,
-    extra_arguments: Vec<String>,
+    launch: Launch,
     process: Mutex<Process>,
 }
 
@@ -46,18 +49,37 @@ impl RedisServer {
     /// As [`start`](Self::start), and if the server refuses the arguments.
     #[must_use]
     pub fn start_with(extra_arguments: &[&str]) -> Self {
-        let extra_arguments: Vec<_> = extra_arguments.iter().copied().map(str::to_owned).collect();
+        Self::start_program(Program::Redis, extra_arguments)
+    }
+
+    /// Starts a server of this program, with more arguments.
+    ///
+    /// # Panics
+    ///
+    /// As [`start_with`](Self::start_with).
+    #[must_use]
+    pub fn start_program(program: Program, extra_arguments: &[&str]) -> Self {
+        Self::launch(|port| Launch {
+            program,
+            port,
+            arguments: extra_arguments.iter().copied().map(str::to_owned).collect(),
+            configuration: None,
+            folder: Folder::New,
+        })
+    }
+
+    /// Starts what is drawn up for a free port, or for another one if that was taken meanwhile.
+    pub(super) fn launch(draw_up: impl Fn(u16) -> Launch) -> Self {
         for _ in 0..PORTS_TO_TRY {
-            let port = free_port();
-            if let Some(process) = Process::spawn(port, &extra_arguments) {
+            let launch = draw_up(free_port());
+            if let Some(process) = Process::spawn(&launch, None) {
                 return Self {
-                    port,
-                    extra_arguments,
+                    launch,
                     process: Mutex::new(process),
                 };
             }
         }
-        panic!("{PORTS_TO_TRY} free ports were taken before redis-server could listen on them");
+        panic!("{PORTS_TO_TRY} free ports were taken before a server could listen on them");
     }
 
     /// Where drivers connect to.
@@ -69,19 +91,25 @@ impl RedisServer {
     /// The port on the loopback interface.
     #[must_use]
     pub const fn port(&self) -> u16 {
-        self.port
+        self.launch.port
     }
 
     /// The address on the loopback interface.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        (Ipv4Addr::LOCALHOST, self.port()).into()
     }
 
     /// The server's process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.lock().child.id()
+    }
+
+    /// Whether the server is neither [stopped](Self::stop) nor [killed](Self::kill) by this value.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.process.lock().is_running
     }
 
     /// Stops the server in its tracks (`SIGSTOP`) and returns once it stands still: connections stay
@@ -94,20 +122,23 @@ impl RedisServer {
     ///
     /// If the server is dead.
     pub fn stop(&self) {
-        let process = self.process.lock();
+        let mut process = self.process.lock();
+        process.is_running = false;
         process.signal(Signal::STOP);
         let stopped = waitid(
             WaitId::Pid(Pid::from_child(&process.child)),
             WaitIdOptions::STOPPED,
         );
         if let Err(error) = stopped {
-            panic!("redis-server did not stop: {error}");
+            panic!("the server did not stop: {error}");
         }
     }
 
     /// Lets a stopped server go on (`SIGCONT`).
     pub fn cont(&self) {
-        self.process.lock().signal(Signal::CONT);
+        let mut process = self.process.lock();
+        process.signal(Signal::CONT);
+        process.is_running = true;
     }
 
     /// Kills the server (`SIGKILL`) and waits until it is dead. Its data is lost.
@@ -115,7 +146,8 @@ impl RedisServer {
         self.process.lock().kill();
     }
 
-    /// Kills the server if need be, and starts an empty one on the same port.
+    /// Kills the server if need be, and starts an empty one on the same port. A member of a cluster comes back
+    /// as the member that it was, and a sentinel with what it knew.
     ///
     /// # Panics
     ///
@@ -124,14 +156,18 @@ impl RedisServer {
         let mut process = self.process.lock();
         process.kill();
         for _ in 0..RESTARTS_TO_TRY {
-            if let Some(restarted) = Process::spawn(self.port, &self.extra_arguments) {
+            let folder = match self.launch.folder {
+                Folder::New => None,
+                Folder::Kept => Some(Arc::clone(&process.directory)),
+            };
+            if let Some(restarted) = Process::spawn(&self.launch, folder) {
                 *process = restarted;
                 return;
             }
             // Some other process has the port for an outgoing connection; those end soon.
             thread::sleep(PAUSE);
         }
-        panic!("port {} was taken while redis-server was down", self.port);
+        panic!("port {} was taken while the server was down", self.port());
     }
 
     /// Sends a command, binary-safe, and returns the reply as text (see [`Reply`]'s `Display`).
@@ -141,7 +177,7 @@ impl RedisServer {
     /// If the server refuses the command; [`call`](Self::call) returns what it says instead.
     pub fn command<A: AsRef<[u8]>>(&self, arguments: &[A]) -> String {
         match self.call(arguments) {
-            Reply::Error(error) => panic!("redis-server refused {}: {error}", name(arguments)),
+            Reply::Error(error) => panic!("the server refused {}: {error}", name(arguments)),
             reply => reply.to_string(),
         }
     }
@@ -155,7 +191,7 @@ impl RedisServer {
         let bytes: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
         match resp::call(self.address(), &bytes) {
             Ok(reply) => reply,
-            Err(error) => panic!("redis-server did not answer {}: {error}", name(arguments)),
+            Err(error) => panic!("the server did not answer {}: {error}", name(arguments)),
         }
     }
 
@@ -224,26 +260,56 @@ impl RedisServer {
     }
 }
 
+/// What to start.
+#[derive(Debug)]
+pub(super) struct Launch {
+    pub(super) program: Program,
+    pub(super) port: u16,
+    pub(super) arguments: Vec<String>,
+    /// A configuration file, which some roles of the server write to.
+    pub(super) configuration: Option<String>,
+    pub(super) folder: Folder,
+}
+
+/// What becomes of a server's folder when it is started again.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Folder {
+    /// It gets a new one.
+    New,
+    /// It finds its own, in which it has written down who it is.
+    Kept,
+}
+
 /// A running server and its directory; the directory outlives the process.
 #[derive(Debug)]
 struct Process {
     child: Child,
-    directory: TempDir,
+    directory: Arc<TempDir>,
+    is_running: bool,
 }
 
 impl Process {
     /// `None` if another process has the port.
-    fn spawn(port: u16, extra_arguments: &[String]) -> Option<Self> {
-        let directory = match tempfile::Builder::new().prefix("tenure-redis-").tempdir() {
-            Ok(directory) => directory,
-            Err(error) => panic!("no temporary directory for redis-server: {error}"),
-        };
-        let child = Command::new(BINARY)
+    fn spawn(launch: &Launch, directory: Option<Arc<TempDir>>) -> Option<Self> {
+        let (program, port) = (launch.program, launch.port);
+        let is_first = directory.is_none();
+        let directory = directory.unwrap_or_else(new_folder);
+        let mut command = Command::new(program.path());
+        if let Some(configuration) = &launch.configuration {
+            let file = directory.path().join(CONFIGURATION);
+            if is_first && let Err(error) = fs::write(file, configuration) {
+                panic!("the configuration of {program} cannot be written: {error}");
+            }
+            command.arg(CONFIGURATION);
+        }
+        // The log of the last time would tell of its end.
+        let _ = fs::remove_file(directory.path().join(LOG));
+        let child = command
             .args(["--port", &port.to_string()])
             .args(["--bind", "127.0.0.1", "--daemonize", "no"])
             .args(["--save", "", "--appendonly", "no"])
             .args(["--logfile", LOG, "--dir", "."])
-            .args(extra_arguments)
+            .args(&launch.arguments)
             .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -253,12 +319,16 @@ impl Process {
             Ok(child) => child,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 panic!(
-                    "`{BINARY}` is not installed: run the tests with `cargo xtask test`, which installs it"
+                    "`{program}` is not installed: run the tests with `cargo xtask test`, which installs it"
                 )
             }
-            Err(error) => panic!("`{BINARY}` does not start: {error}"),
+            Err(error) => panic!("`{program}` does not start: {error}"),
         };
-        let mut process = Self { child, directory };
+        let mut process = Self {
+            child,
+            directory,
+            is_running: true,
+        };
         process.wait_until_ready(port).then_some(process)
     }
 
@@ -268,14 +338,14 @@ impl Process {
             match self.child.try_wait() {
                 Ok(None) => {}
                 Ok(Some(_)) if self.log().contains("Address already in use") => return false,
-                ended => panic!("redis-server ended at once ({ended:?}): {}", self.log()),
+                ended => panic!("the server ended at once ({ended:?}): {}", self.log()),
             }
             if self.answers(port) {
                 return true;
             }
             thread::sleep(PAUSE);
         }
-        panic!("redis-server does not answer: {}", self.log());
+        panic!("the server does not answer: {}", self.log());
     }
 
     /// Whether it is this process that answers, and not the one that was faster to take the port.
@@ -292,11 +362,12 @@ impl Process {
 
     fn signal(&self, signal: Signal) {
         if let Err(error) = kill_process(Pid::from_child(&self.child), signal) {
-            panic!("redis-server cannot be sent {signal:?}: {error}");
+            panic!("the server cannot be sent {signal:?}: {error}");
         }
     }
 
     fn kill(&mut self) {
+        self.is_running = false;
         // An error says that it is dead already.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -313,7 +384,15 @@ impl Drop for Process {
     }
 }
 
-fn free_port() -> u16 {
+fn new_folder() -> Arc<TempDir> {
+    match tempfile::Builder::new().prefix("tenure-redis-").tempdir() {
+        Ok(directory) => Arc::new(directory),
+        Err(error) => panic!("no temporary directory for a server: {error}"),
+    }
+}
+
+/// A port that nobody uses at present.
+pub(super) fn free_port() -> u16 {
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|bound| bound.local_addr());
     match bound {
         Ok(address) => address.port(),
@@ -329,7 +408,7 @@ fn name<A: AsRef<[u8]>>(arguments: &[A]) -> String {
 /// Heartbeats, and this value's own question.
 const ASIDE: [&str; 2] = ["info", "ping"];
 
-const BINARY: &str = "redis-server";
+const CONFIGURATION: &str = "server.conf";
 const LOG: &str = "redis.log";
 
 /// Between two looks at a server that starts; it takes about 20 ms.

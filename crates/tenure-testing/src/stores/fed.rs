@@ -2,8 +2,9 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tenure_core::{
-    Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, Principal, Record, Renewal,
-    SessionId, SessionIndex, SessionStore, StoreError, Timestamp, Version, VersionUse, Whose,
+    Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, Part, Principal, Record,
+    Renewal, SessionId, SessionIndex, SessionStore, StoreError, Timestamp, Version, VersionUse,
+    Whose,
 };
 use tokio::sync::watch;
 
@@ -20,7 +21,7 @@ use super::{Verb, index::IndexAnswer};
 /// ```
 /// use std::sync::Arc;
 ///
-/// use tenure_core::{FeedListener, MemoryStore, SessionId, SessionStore, SystemClock, Clock};
+/// use tenure_core::{FeedListener, MemoryStore, Part, SessionId, SessionStore, SystemClock, Clock};
 /// use tenure_testing::{FedStore, records};
 ///
 /// #[derive(Debug)]
@@ -28,14 +29,14 @@ use super::{Verb, index::IndexAnswer};
 ///
 /// impl FeedListener for Cache {
 ///     fn changed(&self, id: SessionId) { println!("{id:?} has changed"); }
-///     fn lost(&self) { println!("everything may have changed"); }
+///     fn lost(&self, _: Part) { println!("everything may have changed"); }
 /// }
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let elsewhere = FedStore::new(MemoryStore::new());
 /// let here = elsewhere.feed(Arc::new(Cache)).unwrap();
 /// elsewhere.create(records::fresh(SystemClock.now())).await.unwrap();
-/// here.feed.prove().await.unwrap();
+/// here.feed.prove(Part::ONLY).await.unwrap();
 /// # });
 /// ```
 pub struct FedStore<S> {
@@ -89,7 +90,10 @@ impl<S: SessionStore> FedStore<S> {
     pub fn lose(&self) {
         let mut state = self.hub.state.lock();
         state.held.clear();
-        state.listeners.iter().for_each(|listener| listener.lost());
+        state
+            .listeners
+            .iter()
+            .for_each(|listener| listener.lost(Part::ONLY));
         self.hub.is_silent.send_replace(false);
     }
 
@@ -146,7 +150,7 @@ impl State {
 }
 
 impl Feed for Hub {
-    fn prove(&self) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>> {
+    fn prove(&self, _: Part) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>> {
         Box::pin(async {
             let mut is_silent = self.is_silent.subscribe();
             // The sender is owned by `self`, so it cannot be gone.

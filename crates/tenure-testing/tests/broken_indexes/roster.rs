@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use parking_lot::Mutex;
 use tenure_core::{
     Clock, Commit, Confirm, Confirmation, Create, Delete, Ended, Ending, Epoch, Freshness, Load,
-    LoginCursor, LoginEntry, LoginName, LoginPage, LoginRoll, LoginSeen, LoginState, MemoryStore,
-    Principal, Record, Renewal, Reservation, Reserve, SessionId, SessionIndex, SessionStore,
-    StoreError, Timestamp, Touch, UserCursor, UserPage, UserStanding, Version, Whose,
+    LoginCursor, LoginEntry, LoginName, LoginPage, LoginRoll, LoginSeen, LoginStamp, LoginState,
+    MemoryStore, Principal, Record, Renewal, Reservation, Reserve, SessionId, SessionIndex,
+    SessionStore, StoreError, Timestamp, Touch, UserCursor, UserPage, UserStanding, Version, Whose,
 };
 use tenure_testing::ManualClock;
 use tokio::task::yield_now;
@@ -265,7 +265,7 @@ impl Roster {
                 }
             }
             Some(Bug::RefusedAreReserved) if matches!(outcome, Reserve::Full(_)) => {
-                roll.reserve(&unlimited(&asked), now);
+                let _ = roll.reserve(&unlimited(&asked), now);
             }
             Some(Bug::FullTellsReserved | Bug::FullTellsAll) => {
                 if let Reserve::Full(told) = &mut outcome {
@@ -338,9 +338,13 @@ impl Roster {
                 let limit = asked.limit.as_mut();
                 limit.into_iter().for_each(|limit| limit.most += 1);
             }
-            Some(Bug::LimitCountsTwice) if roll.entries.contains_key(&asked.login) => {
-                let limit = asked.limit.as_mut();
-                limit.into_iter().for_each(|limit| limit.most -= 1);
+            Some(Bug::LimitCountsTwice) => {
+                // What is there already looks like another login.
+                if let Some(entry) = roll.entries.remove(&asked.login) {
+                    let stamp = LoginStamp::from_u64(asked.login.stamp().as_u64() ^ 2);
+                    let other = LoginName::new(asked.login.session(), stamp);
+                    roll.entries.insert(other, entry);
+                }
             }
             Some(Bug::LimitIgnoresReserved) => {
                 let own = asked.login;

@@ -533,3 +533,88 @@ fn every_node_serves_when_all_is_mended() {
     };
     assert_eq!(rules(CACHED, [dead]), [Rule::Recovery]);
 }
+
+/// Ends all of a user's logins, from 200 to 210.
+fn swept(user: &str) -> Operation {
+    let user = user.to_owned();
+    let other = ask(Route::EndAll { user }, 200, 210).of_jar(7);
+    other.answered(200, "1")
+}
+
+#[test]
+fn after_the_end_of_all_logins_none_of_them_gives_access() {
+    let open = |secret: u8, from| {
+        let token = cookie(secret.into(), secret.into());
+        let read = ask(Route::Version, from, from + 5).with(token);
+        read.answered(200, &secret.to_string())
+    };
+    let rotated = ask(Route::Rotate, 150, 160).with(cookie(2, 2));
+    let rotated = rotated.setting("rotated", cookie(3, 3));
+    let found = |terms, user, last| rules(terms, [begun(), logged_in(), swept(user), last]);
+    assert_eq!(found(UNCACHED, "ada", open(2, 220)), [Rule::Ended]);
+    assert_eq!(found(UNCACHED, "ada", open(2, 205)), []);
+    assert_eq!(found(CACHED, "ada", open(2, 1200)), []);
+    assert_eq!(found(CACHED, "ada", open(2, 1220)), [Rule::Ended]);
+    // A secret that was drawn without another login is no way out; another user's login is.
+    let after_rotation = [begun(), logged_in(), rotated, swept("ada"), open(3, 220)];
+    assert_eq!(rules(UNCACHED, after_rotation), [Rule::Ended]);
+    assert_eq!(found(UNCACHED, "grace", open(2, 220)), []);
+    let later = login("grace", 160, 170).with(cookie(2, 2));
+    let later = later.setting("grace", cookie(3, 3));
+    let other_user = [begun(), logged_in(), later, swept("ada"), open(3, 220)];
+    assert_eq!(rules(UNCACHED, other_user), []);
+    // Unless it had not been made when the ending began.
+    let under_way = Operation {
+        returned: Duration::from_millis(205),
+        ..logged_in()
+    };
+    let late = [begun(), under_way, swept("ada"), open(2, 220)];
+    assert_eq!(rules(UNCACHED, late), []);
+}
+
+#[test]
+fn the_end_of_a_users_logins_excuses_that_their_session_is_gone_and_no_other() {
+    let closed = ask(Route::Version, 220, 225).with(cookie(2, 2));
+    let closed = closed.answered(200, "0");
+    let found = |user| {
+        rules(
+            UNCACHED,
+            [begun(), logged_in(), swept(user), closed.clone()],
+        )
+    };
+    assert_eq!(found("ada"), []);
+    assert_eq!(found("grace"), [Rule::Vanished]);
+    // Nor may it end a login that began after it.
+    let later = login("ada", 300, 310).with(cookie(1, 1));
+    let later = later.setting("ada", cookie(2, 2));
+    let closed = Operation {
+        invoked: Duration::from_millis(320),
+        returned: Duration::from_millis(325),
+        ..closed
+    };
+    assert_eq!(
+        rules(UNCACHED, [begun(), swept("ada"), later, closed]),
+        [Rule::Vanished]
+    );
+}
+
+#[test]
+fn a_node_for_which_the_machine_had_no_time_need_not_have_served() {
+    let history = |from, until| History {
+        operations: vec![Operation {
+            part: Part::Inventory,
+            ..ask(Route::Refresh, 100, 1200).answered(503, "")
+        }],
+        incidents: vec![Incident {
+            from: Duration::from_millis(from),
+            until: Duration::from_millis(until),
+            what: "the machine was busy".to_owned(),
+            place: Place::Everywhere,
+            kind: Kind::Busy,
+        }],
+    };
+    assert_eq!(rules_of(&history(900, 1100), CACHED), []);
+    for (from, until) in [(0, 90), (1300, 1400)] {
+        assert_eq!(rules_of(&history(from, until), CACHED), [Rule::Recovery]);
+    }
+}

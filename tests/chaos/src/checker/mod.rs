@@ -69,7 +69,7 @@ pub(crate) enum Rule {
     MixedUp,
     /// An answer that no route gives.
     Status,
-    /// A node does not serve although every fault is mended.
+    /// A node does not serve although every fault is mended, and nothing holds it up.
     Recovery,
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn check(history: &History, terms: Terms) -> Vec<Violation> {
 fn answers(history: &History, violations: &mut Vec<Violation>) {
     for (at, operation) in history.operations.iter().enumerate() {
         let is_served = matches!(operation.reply(), Some((200 | 409, ..)));
-        if operation.part == Part::Inventory && !is_served {
+        if operation.part == Part::Inventory && !is_served && !is_held_up(history, operation) {
             let what = "no service when all faults are mended".to_owned();
             violations.push(Violation::new(Rule::Recovery, at, vec![], what));
         }
@@ -136,12 +136,23 @@ fn answers(history: &History, violations: &mut Vec<Violation>) {
     }
 }
 
+/// Whether a request ended for no other reason, perhaps, than that its node had no time for it.
+fn is_held_up(history: &History, operation: &Operation) -> bool {
+    let mut incidents = history.incidents.iter();
+    incidents.any(|incident| {
+        incident.delays(operation.node)
+            && incident.from <= operation.returned
+            && incident.until >= operation.invoked
+    })
+}
+
 fn prints_a_number(operation: &Operation) -> bool {
     let reads = matches!(
         operation.route,
         Route::Read | Route::Refresh | Route::Version
     );
-    reads || operation.route.increments() > 0
+    let ends = matches!(operation.route, Route::EndAll { .. });
+    reads || ends || operation.route.increments() > 0
 }
 
 /// A session belongs to the jar that got its cookie first.

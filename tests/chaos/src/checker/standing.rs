@@ -22,6 +22,11 @@ pub(super) fn check(story: &Story<'_>, violations: &mut Vec<Violation>) {
                     let what = format!("open, {} after the logout", millis(operation, logout));
                     violations.push(Violation::new(Rule::Ended, at, vec![end], what));
                 }
+                if let Some((end, sweep)) = story.swept(secret, horizon) {
+                    let late = millis(operation, sweep);
+                    let what = format!("open, {late} after all of its user's logins were ended");
+                    violations.push(Violation::new(Rule::Ended, at, vec![end], what));
+                }
                 if let Some(succession) = succession.filter(|it| it.returned < horizon) {
                     let what = format!("open with {secret}, which was replaced");
                     let because = vec![succession.by];
@@ -126,7 +131,7 @@ fn held_up(history: &History, operation: &Operation, from: Duration) -> Duration
 /// The last that found the session open before, and whoever tried to end it.
 fn witnesses(story: &Story<'_>, operation: &Operation) -> Vec<usize> {
     let logouts = story.operations.iter().filter(|(_, other)| {
-        other.route == Route::Logout
+        matches!(other.route, Route::Logout | Route::EndAll { .. })
             && other.invoked < operation.returned
             && other.effect() != Effect::Refused
     });

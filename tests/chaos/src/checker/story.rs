@@ -152,8 +152,57 @@ impl<'a> Story<'a> {
             || self.may_have_expired(operation)
     }
 
-    /// Whether a logout that began before that time may have ended the session for this secret.
+    /// Whether a logout that began before that time may have ended the session for this secret, or somebody who ended
+    /// all logins of a user who has logged in to it.
     fn may_have_ended(&self, secret: Secret, before: Duration) -> bool {
+        let may_be_swept = self.logins().any(|(_, login, user)| {
+            self.sweeps(user).any(|(_, sweep)| {
+                let is_later = sweep.effect() == Effect::Happened && sweep.returned < login.invoked;
+                sweep.invoked < before && !is_later
+            })
+        });
+        may_be_swept || self.may_have_logged_out(secret, before)
+    }
+
+    /// Those that logged in to the session, or tried to.
+    fn logins(&self) -> impl Iterator<Item = (usize, &'a Operation, &'a str)> {
+        self.operations.iter().filter_map(|&(at, operation)| {
+            let Route::Login { user, .. } = &operation.route else {
+                return None;
+            };
+            Some((at, operation, user.as_str()))
+        })
+    }
+
+    /// Those that ended, or may have ended, all logins of that user.
+    fn sweeps(&self, user: &str) -> impl Iterator<Item = (usize, &'a Operation)> {
+        let all = self.history.operations.iter().enumerate();
+        all.filter(move |(_, operation)| {
+            let is_one = matches!(&operation.route, Route::EndAll { user: ended } if ended == user);
+            is_one && operation.effect() != Effect::Refused
+        })
+    }
+
+    /// An ending of all logins of a user before that time, after which this secret is certain to open nothing: it came
+    /// from a login of that user, or was drawn later without another login.
+    pub(super) fn swept(&self, secret: Secret, before: Duration) -> Option<(usize, &'a Operation)> {
+        self.logins().find_map(|(_, login, user)| {
+            let received = login.received()?;
+            let is_its = received.session == self.session
+                && self
+                    .successions(received.secret, secret)?
+                    .iter()
+                    .all(|succession| !succession.is_login);
+            let mut sweeps = self.sweeps(user).filter(|(_, sweep)| {
+                sweep.effect() == Effect::Happened
+                    && login.returned <= sweep.invoked
+                    && sweep.returned < before
+            });
+            sweeps.next().filter(|_| is_its)
+        })
+    }
+
+    fn may_have_logged_out(&self, secret: Secret, before: Duration) -> bool {
         self.visits().any(|(_, operation, presented)| {
             operation.route == Route::Logout
                 && operation.invoked < before

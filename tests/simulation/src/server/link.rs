@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use tenure_core::{FeedListener, SessionId};
+use tenure_core::{FeedListener, Part, SessionId};
 
 /// What connects a node with the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Link {
         if std::mem::replace(&mut self.is_new, false)
             && let Some(listener) = &self.listener
         {
-            listener.lost();
+            listener.lost(Part::ONLY);
         }
     }
 

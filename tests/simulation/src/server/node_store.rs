@@ -9,8 +9,8 @@ use std::{
 };
 
 use tenure_core::{
-    Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, Record, Renewal, SessionId,
-    SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse, Whose,
+    Commit, Create, Delete, Fed, Feed, FeedListener, Freshness, Load, Part, Record, Renewal,
+    SessionId, SessionStore, StoreError, StoreErrorKind, Timestamp, Version, VersionUse, Whose,
 };
 
 use super::{Answer, Ask, Shared};
@@ -107,7 +107,7 @@ impl SessionStore for NodeStore {
 }
 
 impl Feed for NodeStore {
-    fn prove(&self) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>> {
+    fn prove(&self, _: Part) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>> {
         let expect = |answer| matches!(answer, Answer::Prove).then_some(());
         Box::pin(self.call(Ask::Prove, expect))
     }

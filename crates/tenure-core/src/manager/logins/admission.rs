@@ -7,14 +7,19 @@ use futures_util::future::try_join_all;
 use super::{Core, LoggedIn, events, persistently};
 use crate::{
     Actor, Confirm, Confirmation, EndReason, Epoch, Freshness, Load, LoginLimit, LoginName,
-    LoginRefusal, Principal, Record, Reservation, Reserve, SessionId, StoreErrorKind, Whose,
+    LoginRefusal, Principal, Record, Reservation, Reserve, SessionId, StoreError, StoreErrorKind,
+    Whose,
     changes::{NewLogin, SessionError},
 };
 
-/// A login that has a place in the index, and none yet among those that count.
-#[derive(Clone, Debug)]
+/// A login that has a place in the index, and none yet among those that count. If it is dropped without having been
+/// confirmed, because of a fault or because its client has left, the place is given up behind the response, and with it
+/// whatever is stored of the session: nobody has its cookie.
+#[derive(Debug)]
 #[must_use = "a login that is not confirmed must not be used"]
 pub(in super::super) struct Admission {
+    core: Arc<Core>,
+    is_settled: bool,
     pub(in super::super) made: LoggedIn,
     /// The epoch of its user's logins, and the actor with that of their own.
     epoch: Epoch,
@@ -29,7 +34,7 @@ impl Core {
     ///
     /// Ends the logins that have to make room, and those whose ending others have left undone.
     pub(in super::super) async fn admit(
-        &self,
+        self: &Arc<Self>,
         new: &mut NewLogin,
         session: SessionId,
         before: Option<&LoggedIn>,
@@ -39,7 +44,7 @@ impl Core {
     }
 
     async fn try_to_admit(
-        &self,
+        self: &Arc<Self>,
         new: &mut NewLogin,
         session: SessionId,
         before: Option<&LoggedIn>,
@@ -47,13 +52,17 @@ impl Core {
         let Some(index) = &self.index else {
             return Ok(None);
         };
-        let made = LoggedIn {
+        // Whoever has not been here for a while has not heard of everyone's end.
+        self.mind_the_gate().await;
+        let mut made = LoggedIn {
             user: new.principal.clone(),
+            epoch: Epoch::default(),
             actor: new.actor.as_ref().map(|actor| actor.user.clone()),
             login: LoginName::new(session, new.stamp),
         };
+        let login = made.login;
         let reservation = |user: &Principal| Reservation {
-            login: made.login,
+            login,
             replaces: before
                 .filter(|before| before.user == *user)
                 .map(|it| it.login),
@@ -64,7 +73,12 @@ impl Core {
         };
         new.gate = self.gate();
         if let Some(actor) = &mut new.actor {
-            let reservation = reservation(&actor.user);
+            // Who is logged in may act for as long as that login counts.
+            let own = before.filter(|before| before.user == actor.user && before.actor.is_none());
+            let reservation = Reservation {
+                fence: new.actor_fence.or(own.map(|own| own.epoch)),
+                ..reservation(&actor.user)
+            };
             actor.epoch = self.reserve(&actor.user, reservation, None).await?;
         }
         let limit = index.limit.filter(|_| made.actor.is_none());
@@ -74,7 +88,13 @@ impl Core {
         };
         let replaces = reservation.replaces;
         new.epoch = self.reserve(&made.user, reservation, limit).await?;
+        // If it needs another place, as another session has to be begun, nothing must have been ended meanwhile.
+        new.fence = Some(new.epoch);
+        new.actor_fence = new.actor.as_ref().map(|actor| actor.epoch);
+        made.epoch = new.epoch;
         Ok(Some(Admission {
+            core: Arc::clone(self),
+            is_settled: false,
             made,
             epoch: new.epoch,
             actor: new.actor.clone(),
@@ -134,23 +154,19 @@ impl Core {
     /// has its cookie yet.
     pub(in super::super) async fn confirm(
         &self,
-        admission: Admission,
+        mut admission: Admission,
         stored: &Record,
     ) -> Result<(), SessionError> {
         let index = self.index()?;
-        let Admission {
-            made,
-            epoch,
-            actor,
-            replaces,
-        } = admission;
+        let (made, replaces) = (&admission.made, admission.replaces);
         if LoginName::of(stored) != Some(made.login) {
             // Somebody has logged in to the very session since, so there is nothing of this one to enter.
             return Ok(());
         }
+        let actor = admission.actor.as_ref();
         let places = [
-            Some((&made.user, epoch)),
-            actor.as_ref().map(|actor| (&actor.user, actor.epoch)),
+            Some((&made.user, admission.epoch)),
+            actor.map(|actor| (&actor.user, actor.epoch)),
         ];
         let confirming = async {
             for (user, epoch) in places.into_iter().flatten() {
@@ -175,7 +191,18 @@ impl Core {
             Ok(())
         };
         let confirmed = self.bounded_index("confirm", pin!(confirming)).await;
-        self.observe_refusal(&made.user, confirmed)
+        let confirmed = self.observe_refusal(&made.user, confirmed);
+        match confirmed {
+            Err(SessionError::Store(fault)) => {
+                let error = SessionError::Store(fault);
+                admission.give_up_after(&error).await;
+                Err(unknown(error))
+            }
+            confirmed => {
+                admission.is_settled = true;
+                confirmed
+            }
+        }
     }
 
     /// Those of some logins whose sessions have ended, or are not theirs any more.
@@ -223,6 +250,57 @@ impl Core {
                 let _ = core.bounded_index("settle", pin!(settle)).await;
             }
         });
+    }
+}
+
+impl Admission {
+    /// Gives the place up because the login has failed: at once, so that the user can try again; behind the
+    /// response if that has waited long enough for the store.
+    pub(in super::super) async fn give_up_after(mut self, error: &SessionError) {
+        if matches!(error, SessionError::Store(fault) if fault.kind() == StoreErrorKind::TimedOut) {
+            return;
+        }
+        let giving_up = pin!(self.core.give_up(&self.made));
+        let given_up = self.core.bounded_index("give_up", giving_up).await;
+        self.is_settled = given_up.is_ok();
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if self.is_settled {
+            return;
+        }
+        let (core, made) = (Arc::clone(&self.core), self.made.clone());
+        self.core.behind(async move {
+            // Should this fail too, the reservation lapses.
+            let giving_up = pin!(core.give_up(&made));
+            let _ = core.bounded_index("give_up", giving_up).await;
+        });
+    }
+}
+
+impl Core {
+    /// Takes a login out of the index that nobody has been given the cookie of.
+    async fn give_up(&self, made: &LoggedIn) -> Result<(), SessionError> {
+        let index = self.index()?;
+        for user in made.users() {
+            index.store.condemn(user, made.login).await?;
+            self.finish_ending(user, vec![made.login], EndReason::LoginRefused)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// A fault between a login's commit and its confirmation: what is stored has another secret than before, and may or
+/// may not be in the index.
+fn unknown(error: SessionError) -> SessionError {
+    match error {
+        SessionError::Store(fault) if !fault.outcome_unknown() => {
+            StoreError::with_source(StoreErrorKind::Interrupted, fault).into()
+        }
+        error => error,
     }
 }
 

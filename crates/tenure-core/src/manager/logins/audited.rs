@@ -1,6 +1,6 @@
 //! Actions on others' sessions, written down before and after.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc, time::Duration};
 
 use super::{Core, events};
 use crate::{
@@ -9,10 +9,13 @@ use crate::{
     observe::{Audited, Auditor},
 };
 
+/// How long what became of an action waits for a sink that is slow.
+const OUTCOME_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Where actions are written down, and which.
 #[derive(Debug)]
 pub(in super::super) struct Audit {
-    pub(in super::super) auditor: Auditor,
+    pub(in super::super) auditor: Arc<Auditor>,
     /// Whether that is so for users' own logins, too.
     pub(in super::super) is_strict_with_users: bool,
 }
@@ -30,19 +33,28 @@ impl Core {
         let Some(audit) = &self.audit else {
             return work.await;
         };
-        if by.is_some_and(|by| by.reason.trim().is_empty()) {
-            return Err(AuditError::new("an operator has to give a reason").into());
+        let is_blank = |text: &str| text.trim().is_empty();
+        if by.is_some_and(|by| is_blank(&by.name) || is_blank(&by.reason)) {
+            return Err(AuditError::new("an operator has a name and gives a reason").into());
         }
-        let own = user.map(|user| Operator::new(user.as_str(), ""));
-        let Some(by) = by.or(own.as_ref()) else {
-            return Err(AuditError::new("this has to be done by an operator").into());
+        // Users end their own logins. Nobody disables their own account by mistake of a page that forgot to say who
+        // does it.
+        let own = user.filter(|_| action.is_for_users());
+        let own = own.map(|user| Operator::new(user.as_str(), ""));
+        let Some(by) = by.cloned().or(own) else {
+            let nobody = "this is done by an operator; say who with `LoginIndex::by`";
+            return Err(AuditError::new(nobody).into());
         };
-        let audited = Audited { action, by, user };
+        let is_ones_own = action == AuditAction::End && by.reason.is_empty();
+        let audited = Audited {
+            action,
+            by,
+            user: user.cloned(),
+        };
         if let Err(error) = self
             .write_down(audit, &audited, AuditOutcome::Intended)
             .await
         {
-            let is_ones_own = action == AuditAction::End && own.as_ref() == Some(by);
             if audit.is_strict_with_users || !is_ones_own {
                 return Err(error.into());
             }
@@ -51,23 +63,26 @@ impl Core {
         let outcome = work.await;
         let done = outcome.as_ref().map(count);
         let entry = done.map_or(AuditOutcome::Failed, AuditOutcome::Done);
-        // It was done, or was not: that does not change any more.
-        if let Err(error) = self.write_down(audit, &audited, entry).await {
-            events::audit_failed(&error);
-        }
+        // It was done, or was not: that does not change any more, however long it takes to write down.
+        let (auditor, now) = (Arc::clone(&audit.auditor), self.clock.now());
+        let recording = tokio::spawn(async move {
+            if let Err(error) = auditor.record(audited, entry, now, OUTCOME_PATIENCE).await {
+                events::audit_failed(&error);
+            }
+        });
+        let _ = tokio::time::timeout(self.deadline, recording).await;
         outcome
     }
 
     async fn write_down(
         &self,
         audit: &Audit,
-        audited: &Audited<'_>,
+        audited: &Audited,
         outcome: AuditOutcome,
     ) -> Result<(), AuditError> {
-        let recording = audit.auditor.record(audited, outcome, self.clock.now());
-        match tokio::time::timeout(self.deadline, recording).await {
-            Ok(recorded) => recorded,
-            Err(elapsed) => Err(AuditError::new(elapsed)),
-        }
+        let (auditor, now) = (&audit.auditor, self.clock.now());
+        auditor
+            .record(audited.clone(), outcome, now, self.deadline)
+            .await
     }
 }

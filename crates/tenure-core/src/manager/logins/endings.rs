@@ -100,6 +100,51 @@ impl Core {
         });
     }
 
+    /// Makes sure that a login still counts, and is entered.
+    pub(in super::super) async fn check_in(
+        &self,
+        made: &LoggedIn,
+        ends_at: Timestamp,
+    ) -> Result<(), SessionError> {
+        let seen = LoginSeen {
+            login: made.login,
+            epoch: made.epoch,
+            ends_at,
+        };
+        let checking = async {
+            match self.index()?.store.touch(&made.user, seen).await? {
+                Touch::Known | Touch::Entered => Ok(()),
+                Touch::Ended => {
+                    self.finish_ending(&made.user, vec![made.login], EndReason::Revoked)
+                        .await?;
+                    Err(SessionError::Gone)
+                }
+            }
+        };
+        self.bounded_index("touch", pin!(checking)).await
+    }
+
+    /// Touches a session that is not renewed any more, since its lease reaches to its absolute end, and that may be read
+    /// for weeks: about once per interval of renewals and node.
+    pub(in super::super) fn touch_what_is_only_read(self: &Arc<Self>, record: &Record) {
+        if self.index.is_none() || record.lease_end() != record.absolute_end() {
+            return;
+        }
+        let (now, interval) = (
+            self.clock.now(),
+            self.terms.lifetimes_of(record).renewal_interval(),
+        );
+        let is_due = record.principal().is_some() && now.since(record.seen_at()) >= interval;
+        if is_due
+            && let Some(claim) = self
+                .touched
+                .claim(record.id(), now, |at| now.since(at) < interval)
+        {
+            claim.done();
+            self.touch_behind(record);
+        }
+    }
+
     async fn touch(&self, user: &Principal, seen: LoginSeen) -> Result<(), SessionError> {
         match self.index()?.store.touch(user, seen).await? {
             Touch::Known => {}

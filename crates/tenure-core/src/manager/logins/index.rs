@@ -40,10 +40,12 @@ pub struct LoginIndex {
 #[expect(clippy::exhaustive_enums, reason = "there is no third way")]
 pub enum OnLimit {
     /// End the login whose session would end first, which is the oldest one; those of users who asked to be remembered
-    /// come last.
+    /// come last. It is ended before the new one is stored, since at no time may there be more than the limit: if
+    /// that fails then, as with a conflict, the oldest has ended all the same.
     EndOldest,
     /// Refuse the new one with [`LoginRefusal::TooMany`](crate::LoginRefusal::TooMany). Nothing of its request is
-    /// written.
+    /// written. A login whose response is lost on its way keeps its place until its idle timeout: where users cannot log
+    /// out elsewhere, prefer [`EndOldest`](Self::EndOldest).
     Refuse,
 }
 

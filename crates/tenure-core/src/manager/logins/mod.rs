@@ -39,6 +39,8 @@ impl Index {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoggedIn {
     pub(crate) user: Principal,
+    /// The epoch of the user's logins in which it was made.
+    pub(crate) epoch: Epoch,
     /// Who acts in the user's name. The login is in both of their indices.
     pub(crate) actor: Option<Principal>,
     pub(crate) login: LoginName,
@@ -48,6 +50,7 @@ impl LoggedIn {
     pub(crate) fn of(record: &Record) -> Option<Self> {
         Some(Self {
             user: record.principal()?.clone(),
+            epoch: record.login().epoch,
             actor: record.actor().map(|actor| actor.user),
             login: LoginName::of(record)?,
         })

@@ -1,4 +1,7 @@
-use std::fmt;
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -10,7 +13,9 @@ use super::AuditError;
 ///
 /// Each process writes a chain of its own: an entry names the hash of the one before it, so that one that was
 /// changed or taken out of the middle [shows](verify_audit).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// `Debug` shows no names.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AuditEntry {
     /// Whose chain it is in: a random number per process.
@@ -52,6 +57,13 @@ pub enum AuditAction {
     ActAs,
 }
 
+impl AuditAction {
+    /// Whether users do it to sessions of their own.
+    pub(crate) const fn is_for_users(self) -> bool {
+        matches!(self, Self::End | Self::EndOthers | Self::EndAll)
+    }
+}
+
 /// What became of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,8 +77,8 @@ pub enum AuditOutcome {
     Failed,
 }
 
-/// Who does something to sessions of others, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Who does something to sessions of others, and why. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Operator {
     /// Their name; the user themselves where they end their own logins.
@@ -155,25 +167,49 @@ impl AuditEntry {
 }
 
 /// Checks that nothing was changed in, or taken out of, the entries of each chain, and returns the first that does not
-/// follow the one before it. What was cut off at the end of a chain does not show.
+/// follow the one before it. What was cut off at the end of a process's last chain does not show.
+///
+/// A trail whose oldest entries were dropped, as by the limit of a stream, does not begin with a chain's beginning: check it
+/// from the first entry on whose number is 1 and whose `previous` is all zeros, or keep what is dropped.
 ///
 /// Entries of several chains may be mixed; those of one have to be in order.
 #[must_use]
 pub fn verify_audit<'a>(
     entries: impl IntoIterator<Item = &'a AuditEntry>,
 ) -> Option<&'a AuditEntry> {
-    let mut heads = std::collections::HashMap::new();
+    let mut heads = HashMap::new();
+    // The first entry of a chain names the last one of the chain before it in its process, or nothing.
+    let mut hashes = HashSet::from([hex(&[0; 32])]);
     for entry in entries {
-        let (number, previous) = heads
-            .get(&entry.chain)
-            .cloned()
-            .unwrap_or_else(|| (0, hex(&[0; 32])));
-        if (entry.number, &entry.previous) != (number + 1, &previous) {
+        let follows = match heads.get(&entry.chain) {
+            Some((number, previous)) => entry.number == number + 1 && entry.previous == *previous,
+            None => entry.number == 1 && hashes.contains(&entry.previous),
+        };
+        if !follows {
             return Some(entry);
         }
-        heads.insert(entry.chain, (entry.number, hex(&entry.hash())));
+        let hash = hex(&entry.hash());
+        hashes.insert(hash.clone());
+        heads.insert(entry.chain, (entry.number, hash));
     }
     None
+}
+
+impl fmt::Debug for AuditEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditEntry")
+            .field("chain", &self.chain)
+            .field("number", &self.number)
+            .field("action", &self.action)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Operator(..)")
+    }
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -3,7 +3,7 @@
 mod entry;
 mod sinks;
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use self::{
     entry::{AuditAction, AuditEntry, AuditOutcome, Operator, verify_audit},
@@ -40,23 +40,25 @@ impl AuditError {
 pub(crate) struct Auditor {
     sink: Box<dyn ErasedSink>,
     entropy: Arc<dyn Entropy>,
-    /// Held until an entry is recorded, so that entries are recorded in their order. Nothing, if it is not known
-    /// whether the last one was: then another chain begins, and both are whole.
-    head: tokio::sync::Mutex<Option<Head>>,
+    /// Held until an entry is recorded, so that entries are recorded in their order.
+    head: tokio::sync::Mutex<Head>,
 }
 
+#[derive(Default)]
 struct Head {
-    chain: u64,
+    /// The chain that goes on. None, if it is not known whether its last entry was recorded: then another one begins
+    /// that names the last entry that was, and both are whole.
+    chain: Option<u64>,
     count: u64,
     hash: [u8; 32],
 }
 
 /// An action on others' sessions.
 #[derive(Clone, Debug)]
-pub(crate) struct Audited<'a> {
+pub(crate) struct Audited {
     pub(crate) action: AuditAction,
-    pub(crate) by: &'a Operator,
-    pub(crate) user: Option<&'a Principal>,
+    pub(crate) by: Operator,
+    pub(crate) user: Option<Principal>,
 }
 
 impl Auditor {
@@ -68,38 +70,58 @@ impl Auditor {
         }
     }
 
-    /// Records what is going to be done or what became of it.
+    /// Records what is going to be done or what became of it. Once begun, it goes on to its end whoever waits for it,
+    /// since an entry that may or may not be there would break the chain; and it waits for its turn no longer than
+    /// `patience`, so that a sink that hangs does not collect entries in memory.
     pub(crate) async fn record(
+        self: &Arc<Self>,
+        audited: Audited,
+        outcome: AuditOutcome,
+        at: Timestamp,
+        patience: Duration,
+    ) -> Result<(), AuditError> {
+        let auditor = Arc::clone(self);
+        let recording = tokio::spawn(async move {
+            let turn = tokio::time::timeout(patience, auditor.head.lock()).await;
+            let mut head = turn.map_err(AuditError::new)?;
+            auditor.record_next(&mut head, audited, outcome, at).await
+        });
+        let recorded = tokio::time::timeout(patience, recording).await;
+        recorded
+            .map_err(AuditError::new)?
+            .map_err(AuditError::new)?
+    }
+
+    async fn record_next(
         &self,
-        audited: &Audited<'_>,
+        head: &mut Head,
+        audited: Audited,
         outcome: AuditOutcome,
         at: Timestamp,
     ) -> Result<(), AuditError> {
-        let mut last = self.head.lock().await;
-        let head = match last.take() {
-            Some(head) => head,
-            None => Head {
-                chain: u64::from_be_bytes(random(&*self.entropy).map_err(AuditError::new)?),
-                count: 0,
-                hash: [0; 32],
-            },
+        let (chain, count) = match head.chain.take() {
+            Some(chain) => (chain, head.count),
+            None => {
+                let chain = random(&*self.entropy).map_err(AuditError::new)?;
+                (u64::from_be_bytes(chain), 0)
+            }
         };
         let entry = AuditEntry {
-            chain: head.chain,
-            number: head.count + 1,
+            chain,
+            number: count + 1,
             previous: entry::hex(&head.hash),
             at_ms: at.as_millis(),
             action: audited.action,
             user: audited.user.map(|user| user.as_str().to_owned()),
-            by: audited.by.clone(),
+            by: audited.by,
             outcome,
         };
         self.sink.record(&entry).await?;
-        *last = Some(Head {
-            chain: head.chain,
+        *head = Head {
+            chain: Some(chain),
             count: entry.number,
             hash: entry.hash(),
-        });
+        };
         Ok(())
     }
 }

@@ -44,7 +44,8 @@ use crate::{Epoch, LoginName, Principal};
 ///
 /// Every verb may be sent again by anyone, unchanged, and may arrive late: it then changes nothing that came
 /// after it, or something that mends itself (a reservation lapses, an entry without a session is dropped by
-/// whoever lists it).
+/// whoever lists it). One thing it may cost: where logins make room for others, the reservation of a login that has ended
+/// since makes the oldest one end once more.
 ///
 /// # Times
 ///

@@ -92,6 +92,10 @@ impl LoginRoll {
         let Some(LoginLimit { most, evicts }) = reservation.limit else {
             return Ok(Vec::new());
         };
+        if self.state(reservation.login).is_some() || reservation.login.stamp().is_acting() {
+            // It has its place already, and may come late: others have come since. Or it takes none.
+            return Ok(Vec::new());
+        }
         let is_counted = |login: &LoginName, entry: &LoginEntry| {
             entry.state != LoginState::Condemned
                 && !login.stamp().is_acting()
@@ -147,6 +151,8 @@ impl LoginRoll {
         self.enter(login, LoginState::Confirmed, ends_at);
         if let Some(replaced) = replaces.filter(|replaced| *replaced != login) {
             self.drop_if(replaced, LoginState::Confirmed);
+            // A place that the same login has given up for this one.
+            self.drop_if(replaced, LoginState::Reserved);
         }
         self.keep_until(ends_at);
         Confirm::Confirmed
@@ -631,13 +637,19 @@ mod tests {
         ) {
             let mut roll = LoginRoll::default();
             for verb in &verbs {
+                let before = roll.clone();
                 let outcome = told(&mut roll, verb, NOW);
-                let Verb::Reserve(Reservation { limit: Some(limit), replaces, .. }) = verb else {
+                let Verb::Reserve(Reservation { login, limit: Some(limit), replaces, .. }) = verb
+                else {
                     continue;
                 };
-                if outcome.starts_with("Admitted") {
+                // One that has its place already takes none, nor does who acts for somebody else.
+                let takes_a_place = !before.entries.contains_key(login) && !login.stamp().is_acting();
+                if outcome.starts_with("Admitted") && takes_a_place {
                     let counted = roll.entries.iter().filter(|(login, entry)| {
-                        entry.state != LoginState::Condemned && Some(**login) != *replaces
+                        entry.state != LoginState::Condemned
+                            && Some(**login) != *replaces
+                            && !login.stamp().is_acting()
                     });
                     prop_assert!(counted.count() <= limit.most as usize);
                 }

@@ -1,6 +1,6 @@
 //! What an index is asked, and what it answers.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::{Epoch, LoginName, Principal, Timestamp};
 
@@ -191,7 +191,8 @@ pub struct LoginPage {
 }
 
 /// A place in a store's list of principals, in the store's own words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `Debug` hides it: it may hold a name.
+#[derive(Clone, PartialEq, Eq)]
 pub struct UserCursor(Vec<u8>);
 
 impl UserCursor {
@@ -205,6 +206,12 @@ impl UserCursor {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl fmt::Debug for UserCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserCursor(..)")
     }
 }
 

@@ -43,14 +43,24 @@ impl Shard {
     }
 }
 
+/// What a verb needs of the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Growth {
+    /// Room for an entry.
+    Entry,
+    /// Nothing, but for the roll of a principal who had none.
+    None,
+}
+
 impl SessionIndex for MemoryStore {
     async fn reserve(
         &self,
         user: &Principal,
         reservation: Reservation,
     ) -> Result<Reserve, StoreError> {
-        self.shared
-            .change_roll(user, |roll, now| roll.reserve(&reservation, now))
+        self.shared.change_roll(user, Growth::Entry, |roll, now| {
+            roll.reserve(&reservation, now)
+        })
     }
 
     async fn confirm(
@@ -59,26 +69,27 @@ impl SessionIndex for MemoryStore {
         confirmation: Confirmation,
     ) -> Result<Confirm, StoreError> {
         self.shared
-            .change_roll(user, |roll, _| roll.confirm(&confirmation))
+            .change_roll(user, Growth::None, |roll, _| roll.confirm(&confirmation))
     }
 
     async fn end(&self, user: &Principal, ending: Ending) -> Result<Ended, StoreError> {
         self.shared
-            .change_roll(user, |roll, now| roll.end(&ending, now))
+            .change_roll(user, Growth::None, |roll, now| roll.end(&ending, now))
     }
 
     async fn condemn(&self, user: &Principal, login: LoginName) -> Result<bool, StoreError> {
         self.shared
-            .change_roll(user, |roll, now| roll.condemn(login, now))
+            .change_roll(user, Growth::None, |roll, now| roll.condemn(login, now))
     }
 
     async fn settle(&self, user: &Principal, logins: Vec<LoginName>) -> Result<(), StoreError> {
         self.shared
-            .change_roll(user, |roll, _| roll.settle(&logins))
+            .change_roll(user, Growth::None, |roll, _| roll.settle(&logins))
     }
 
     async fn touch(&self, user: &Principal, seen: LoginSeen) -> Result<Touch, StoreError> {
-        self.shared.change_roll(user, |roll, _| roll.touch(&seen))
+        self.shared
+            .change_roll(user, Growth::Entry, |roll, _| roll.touch(&seen))
     }
 
     async fn standing(&self, user: &Principal) -> Result<UserStanding, StoreError> {
@@ -87,7 +98,7 @@ impl SessionIndex for MemoryStore {
 
     async fn unblock(&self, user: &Principal, blocked_in: Epoch) -> Result<(), StoreError> {
         self.shared
-            .change_roll(user, |roll, _| roll.unblock(blocked_in))
+            .change_roll(user, Growth::None, |roll, _| roll.unblock(blocked_in))
     }
 
     async fn logins(
@@ -119,26 +130,32 @@ impl SessionIndex for MemoryStore {
 impl Shared {
     fn read_roll<T: Default>(&self, user: &Principal, read: impl FnOnce(&LoginRoll) -> T) -> T {
         let shard = self.rolls.shard(user).lock();
-        shard.rolls.get(user).map(read).unwrap_or_default()
+        let now = self.clock.now();
+        // One that is over is as good as collected.
+        let roll = shard.rolls.get(user).filter(|roll| !roll.is_over(now));
+        roll.map(read).unwrap_or_default()
     }
 
-    /// One verb on a principal's roll. None makes it grow by more than one entry.
+    /// One verb on a principal's roll. None makes it grow by more than one entry, and most by none: those that end
+    /// something are never refused for want of room, lest whoever fills the store keeps others logged in.
     fn change_roll<T>(
         &self,
         user: &Principal,
+        growth: Growth,
         change: impl FnOnce(&mut LoginRoll, Timestamp) -> T,
     ) -> Result<T, StoreError> {
         let mut shard = self.rolls.shard(user).lock();
         let now = self.clock.now();
-        for _ in 0..COLLECTED_PER_CALL {
-            self.collect_roll(&mut shard, now);
-        }
+        self.collect_rolls(&mut shard, now, COLLECTED_PER_CALL);
         let before = shard.rolls.get(user).map_or(0, |roll| weight(user, roll));
         let most = match before {
             0 => weight(user, &LoginRoll::default()) + ENTRY_BYTES,
             before => before + ENTRY_BYTES,
         };
-        self.reserve_for_roll(&mut shard, now, most - before)?;
+        match growth {
+            Growth::Entry => self.reserve_for_roll(&mut shard, now, most - before)?,
+            Growth::None => self.take_over(most - before),
+        }
         let roll = shard.rolls.entry(user.clone()).or_default();
         let outcome = change(roll, now);
         let (is_blank, due) = (roll.is_blank(), roll.kept_until);
@@ -155,15 +172,15 @@ impl Shared {
 
     fn reserve_for_roll(
         &self,
-        shard: &mut Shard,
+        held: &mut Shard,
         now: Timestamp,
         bytes: usize,
     ) -> Result<(), StoreError> {
         if self.try_reserve(bytes) {
             return Ok(());
         }
-        while self.collect_roll(shard, now) {}
-        self.collect_rolls(now);
+        self.collect_rolls(held, now, usize::MAX);
+        self.collect_other_rolls(now);
         // Whoever holds a shard of sessions never waits for one of rolls.
         for shard in &self.shards {
             self.collect(&mut shard.lock(), now, usize::MAX);
@@ -174,34 +191,40 @@ impl Shared {
         Err(StoreError::new(StoreErrorKind::Full))
     }
 
-    /// Drops all rolls that are over, for a store that is full. The caller may hold a shard, so others are only
-    /// tried.
-    pub(super) fn collect_rolls(&self, now: Timestamp) {
-        for mut shard in self.rolls.shards.iter().filter_map(Mutex::try_lock) {
-            while self.collect_roll(&mut shard, now) {}
+    /// Drops all rolls that are over, for a store that is full. The caller may hold one of the shards, so they are
+    /// only tried.
+    pub(super) fn collect_other_rolls(&self, now: Timestamp) {
+        for mut other in self.rolls.shards.iter().filter_map(Mutex::try_lock) {
+            self.collect_rolls(&mut other, now, usize::MAX);
         }
     }
 
-    /// Looks at the roll that is due first, and says whether there was one.
-    fn collect_roll(&self, shard: &mut Shard, now: Timestamp) -> bool {
+    /// Takes bytes out of the limit, and beyond it if need be.
+    fn take_over(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Looks at the rolls that are due first.
+    fn collect_rolls(&self, shard: &mut Shard, now: Timestamp, most: usize) {
         let is_due = |due: &Reverse<(Timestamp, Principal)>| due.0.0 <= now;
-        if !shard.due.peek().is_some_and(is_due) {
-            return false;
+        for _ in 0..most {
+            if !shard.due.peek().is_some_and(is_due) {
+                return;
+            }
+            let Some(Reverse((_, user))) = shard.due.pop() else {
+                return;
+            };
+            let Some(roll) = shard.rolls.get(&user) else {
+                continue;
+            };
+            if roll.is_over(now) {
+                self.release(weight(&user, roll));
+                shard.rolls.remove(&user);
+            } else {
+                let next = roll.kept_until.max(now.after(LOOK_AGAIN));
+                shard.due.push(Reverse((next, user)));
+            }
         }
-        let Some(Reverse((_, user))) = shard.due.pop() else {
-            return false;
-        };
-        let Some(roll) = shard.rolls.get(&user) else {
-            return true;
-        };
-        if roll.is_over(now) {
-            self.release(weight(&user, roll));
-            shard.rolls.remove(&user);
-        } else {
-            let next = roll.kept_until.max(now.after(LOOK_AGAIN));
-            shard.due.push(Reverse((next, user)));
-        }
-        true
     }
 }
 

@@ -23,6 +23,8 @@ end
 call('ZADD', confirmed, ARGV[5], login)
 if replaced ~= '' and replaced ~= login then
   call('ZREM', confirmed, replaced)
+  -- A place that the same login has given up for this one.
+  call('ZREM', reserved, replaced)
 end
 keep(tonumber(ARGV[5]))
 return 1

@@ -32,36 +32,44 @@ call('ZREMRANGEBYSCORE', confirmed, '-inf', ARGV[1])
 call('ZREMRANGEBYSCORE', reserved, '-inf', digits(now - RESERVED_FOR))
 remove(confirmed, ARGV, 9)
 
--- Entries that count, the oldest first: not this login, nor what it replaces, nor those by which others act in
--- the principal's name, whose stamps are odd.
+-- Odd stamps are those of operators who act in the principal's name: no limit counts them.
+local function is_acting(member)
+  return string.byte(member, -1) % 2 == 1
+end
+
+-- The logins that a limit counts, the oldest first: this one and what it replaces count as one.
 local function counted(key)
   local members = {}
   for _, member in ipairs(call('ZRANGE', key, '0', '-1')) do
-    if member ~= login and member ~= replaced and string.byte(member, #member) % 2 == 0 then
+    if member ~= login and member ~= replaced and not is_acting(member) then
       table.insert(members, member)
     end
   end
   return members
 end
 
+local is_known = call('ZSCORE', confirmed, login) or call('ZSCORE', reserved, login)
 local victims = {}
--- Mostly there is room, and no need to look at each.
-if limit and call('ZCARD', confirmed) + call('ZCARD', reserved) >= limit then
-  local lists = { [confirmed] = counted(confirmed), [reserved] = counted(reserved) }
-  local many = #lists[confirmed] + #lists[reserved] + 1 - limit
+-- One that has its place already may come late, when others have come since. Mostly there is room, and no need to
+-- look at each.
+local takes_a_place = limit and not is_known and not is_acting(login)
+if takes_a_place and call('ZCARD', confirmed) + call('ZCARD', reserved) >= limit then
+  local in_use, on_their_way = counted(confirmed), counted(reserved)
+  local many = #in_use + #on_their_way + 1 - limit
   if many > 0 and ARGV[5] == '0' then
     return { 2, table.concat(call('ZRANGE', confirmed, '0', digits(limit + TOLD - 1))) }
   end
-  for _, key in ipairs({ confirmed, reserved }) do
-    local oldest = {}
-    for _, member in ipairs(lists[key]) do
-      if #victims < many then
-        table.insert(victims, member)
-        table.insert(oldest, member)
-      end
+  local ended, displaced = {}, {}
+  for place = 1, many do
+    if in_use[place] then
+      table.insert(ended, in_use[place])
+    else
+      table.insert(displaced, on_their_way[place - #in_use])
     end
-    remove(key, oldest)
+    table.insert(victims, in_use[place] or on_their_way[place - #in_use])
   end
+  remove(confirmed, ended)
+  remove(reserved, displaced)
 end
 
 local left_by_others = told()
