@@ -5,7 +5,10 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
-use tenure_simulation::{Plan, Until};
+use tenure_simulation::{
+    Plan, Until,
+    logins::{explore, plans},
+};
 
 /// Runs the session manager and the near cache over a simulated store, under schedules that are drawn.
 #[derive(Debug, Parser)]
@@ -19,6 +22,9 @@ struct Options {
     /// The first seed; the others follow it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Instead of all that: explores logins through the index in every order, with a failure anywhere.
+    #[arg(long)]
+    logins: bool,
 }
 
 fn main() -> ExitCode {
@@ -26,7 +32,11 @@ fn main() -> ExitCode {
         seconds,
         schedules,
         seed,
+        logins,
     } = Options::parse();
+    if logins {
+        return explore_logins();
+    }
     let until = match schedules {
         Some(most) => Until::Schedules(most),
         None => Until::Elapsed(Duration::from_secs(seconds)),
@@ -46,7 +56,23 @@ fn main() -> ExitCode {
             case.trace(*kind)
         );
     }
-    if sweep.found.is_empty() {
+    exit_code(sweep.found.is_empty())
+}
+
+fn explore_logins() -> ExitCode {
+    let mut is_as_expected = true;
+    let sound = plans::sound().into_iter().map(|plan| (plan, true));
+    let unsound = plans::unsound().into_iter().map(|(plan, _)| (plan, false));
+    for (plan, is_sound) in sound.chain(unsound) {
+        let explored = explore(&plan);
+        println!("{explored}");
+        is_as_expected &= explored.broken.is_none() == is_sound;
+    }
+    exit_code(is_as_expected)
+}
+
+fn exit_code(is_good: bool) -> ExitCode {
+    if is_good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

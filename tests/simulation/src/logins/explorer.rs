@@ -1,6 +1,6 @@
 //! Every order there is: depth first, each run from the beginning, since futures cannot be cloned.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt};
 
 use super::{process::Plan, world::World};
 
@@ -8,6 +8,8 @@ use super::{process::Plan, world::World};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Explored {
+    /// The plan's name.
+    pub name: &'static str,
     /// How many states there are.
     pub states: usize,
     /// How many runs it took to see them.
@@ -18,6 +20,17 @@ pub struct Explored {
     pub broken: Option<(String, Vec<String>)>,
 }
 
+impl fmt::Display for Explored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, states, runs) = (self.name, self.states, self.runs);
+        write!(f, "{name:<58} {states:>7} states, {runs:>7} runs: ")?;
+        match &self.broken {
+            None => f.write_str("holds"),
+            Some((broken, told)) => write!(f, "{broken}, by {}", told.join(" ")),
+        }
+    }
+}
+
 /// Looks at all states that a plan can lead to, until something does not hold.
 ///
 /// # Panics
@@ -25,7 +38,10 @@ pub struct Explored {
 /// If a node fails where no fault was made, or no runtime is to be had.
 #[must_use]
 pub fn explore(plan: &Plan) -> Explored {
-    let mut explored = Explored::default();
+    let mut explored = Explored {
+        name: plan.name,
+        ..Explored::default()
+    };
     let mut seen = HashSet::new();
     let mut todo = vec![Vec::new()];
     while let Some(path) = todo.pop() {
@@ -38,6 +54,7 @@ pub fn explore(plan: &Plan) -> Explored {
             explored: &mut explored,
             path: Vec::new(),
             told: Vec::new(),
+            last: None,
             failures: plan.failures,
         };
         runtime.expect("a runtime").block_on(run.go(path));
@@ -65,6 +82,8 @@ struct Run<'a> {
     explored: &'a mut Explored,
     path: Vec<Choice>,
     told: Vec<String>,
+    /// Who took the last turn.
+    last: Option<usize>,
     failures: u8,
 }
 
@@ -101,24 +120,28 @@ impl Run<'_> {
             .iter()
             .map(|(number, ..)| Choice::Turn(*number))
             .collect();
-        if self.failures > 0 {
-            for actor in world.under_way() {
-                choices.push(Choice::Kill(actor));
-                if !world.is_done(actor) {
-                    choices.push(Choice::Leave(actor));
-                }
+        // Whoever fails does so right after a turn of theirs: later would come to the same, since in between they do
+        // nothing, and earlier they have done nothing yet.
+        if let Some(actor) = self.last.filter(|_| self.failures > 0)
+            && world.is_under_way(actor)
+        {
+            choices.push(Choice::Kill(actor));
+            if !world.is_done(actor) {
+                choices.push(Choice::Leave(actor));
             }
         }
         choices
     }
 
     async fn choose(&mut self, world: &World, choice: Choice) {
+        let mut last = None;
         let told = match choice {
             Choice::Turn(number) => {
                 let turns = world.turns();
                 let turn = turns.iter().find(|(turn, ..)| *turn == number);
                 let (_, actor, label) = turn.expect("the same turns as before");
                 let told = format!("{actor}:{label}");
+                last = Some(*actor);
                 world.take_turn(number).await;
                 told
             }
@@ -133,6 +156,7 @@ impl Run<'_> {
                 format!("{actor}:LEAVES")
             }
         };
+        self.last = last;
         self.told.push(told);
         self.path.push(choice);
     }

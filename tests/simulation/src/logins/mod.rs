@@ -13,6 +13,7 @@
 //! What is wrong with the protocol on purpose is a [`LeftOut`] rule.
 
 mod explorer;
+pub mod plans;
 mod process;
 mod stage;
 mod store;

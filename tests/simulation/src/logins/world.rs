@@ -66,12 +66,14 @@ impl World {
             tasks: Vec::new(),
         };
         world.seen.lock().is_done = vec![false; plan.processes.len()];
-        let node = world.node(usize::from(u8::MAX), key);
-        for (number, user) in plan.browsers.iter().enumerate() {
-            world.seen.lock().browsers.push(Browser::default());
-            let cookie = visit(&node, None, Visit::LogIn(user)).await;
-            let first = issue(&world.storage, &world.seen, Some(number), cookie).await;
-            world.seen.lock().browsers[number].first = first;
+        if !plan.browsers.is_empty() {
+            let node = world.node(usize::from(u8::MAX), key);
+            for (number, user) in plan.browsers.iter().enumerate() {
+                world.seen.lock().browsers.push(Browser::default());
+                let cookie = visit(&node, None, Visit::LogIn(user)).await;
+                let first = issue(&world.storage, &world.seen, Some(number), cookie).await;
+                world.seen.lock().browsers[number].first = first;
+            }
         }
         // So that the next request renews a session's lease.
         clock.advance(Duration::from_secs(10 * 60));
@@ -181,17 +183,9 @@ impl World {
             .collect()
     }
 
-    /// Who can fail: whoever has begun and has not come to their end.
-    pub(super) fn under_way(&self) -> Vec<usize> {
-        let turns = self.turns();
-        let is_under_way = |actor: &usize| {
-            turns
-                .iter()
-                .any(|(_, other, label)| other == actor && *label != "begin")
-        };
-        (0..self.plan.processes.len())
-            .filter(is_under_way)
-            .collect()
+    /// Whether something of it is still to come, be it behind its response.
+    pub(super) fn is_under_way(&self, actor: usize) -> bool {
+        self.turns().iter().any(|(_, other, _)| *other == actor)
     }
 
     pub(super) fn is_done(&self, actor: usize) -> bool {

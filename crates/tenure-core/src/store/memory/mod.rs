@@ -306,7 +306,7 @@ impl Shared {
         for mut other in self.shards.iter().filter_map(Mutex::try_lock) {
             self.collect(&mut other, now, usize::MAX);
         }
-        self.collect_rolls(now);
+        self.collect_other_rolls(now);
         if self.try_reserve(bytes) {
             return Ok(());
         }
@@ -370,7 +370,10 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::{Lifetimes, Lineage, SecretHash, Values};
+    use crate::{
+        Lifetimes, Lineage, LoginName, LoginStamp, Principal, Reservation, SecretHash,
+        SessionIndex, Values,
+    };
 
     /// Moves on by a second whenever it is read.
     #[derive(Debug, Default)]
@@ -444,6 +447,37 @@ mod tests {
             Create::Created
         );
         assert_eq!(store.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_full_store_makes_room_for_sessions_of_what_is_over_in_the_index() {
+        let clock = Arc::new(RestlessClock::default());
+        let store = MemoryStore::builder()
+            .max_bytes(4000)
+            .clock(Arc::clone(&clock))
+            .build();
+        let mut number = 0_u8;
+        let login = LoginName::new(SessionId::from_bytes([1; 16]), LoginStamp::from_u64(2));
+        loop {
+            let user = Principal::new(number.to_string()).unwrap();
+            let reservation = Reservation {
+                login,
+                replaces: None,
+                limit: None,
+                fence: None,
+                dead: Vec::new(),
+                kept_until: Timestamp::from_millis(10_000_000),
+            };
+            if store.reserve(&user, reservation).await.is_err() {
+                break;
+            }
+            number += 1;
+        }
+        assert!(number > 3, "{number}");
+        let session = record(1, 1_000_000);
+        assert!(store.create(session.clone()).await.is_err(), "all live");
+        clock.0.fetch_add(10_000, Ordering::Relaxed);
+        assert_eq!(store.create(session).await.unwrap(), Create::Created);
     }
 
     #[tokio::test]

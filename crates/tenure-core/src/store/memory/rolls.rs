@@ -146,9 +146,7 @@ impl Shared {
     ) -> Result<T, StoreError> {
         let mut shard = self.rolls.shard(user).lock();
         let now = self.clock.now();
-        for _ in 0..COLLECTED_PER_CALL {
-            self.collect_roll(&mut shard, now);
-        }
+        self.collect_rolls(&mut shard, now, COLLECTED_PER_CALL);
         let before = shard.rolls.get(user).map_or(0, |roll| weight(user, roll));
         let most = match before {
             0 => weight(user, &LoginRoll::default()) + ENTRY_BYTES,
@@ -174,15 +172,15 @@ impl Shared {
 
     fn reserve_for_roll(
         &self,
-        shard: &mut Shard,
+        held: &mut Shard,
         now: Timestamp,
         bytes: usize,
     ) -> Result<(), StoreError> {
         if self.try_reserve(bytes) {
             return Ok(());
         }
-        while self.collect_roll(shard, now) {}
-        self.collect_rolls(now);
+        self.collect_rolls(held, now, usize::MAX);
+        self.collect_other_rolls(now);
         // Whoever holds a shard of sessions never waits for one of rolls.
         for shard in &self.shards {
             self.collect(&mut shard.lock(), now, usize::MAX);
@@ -193,39 +191,40 @@ impl Shared {
         Err(StoreError::new(StoreErrorKind::Full))
     }
 
+    /// Drops all rolls that are over, for a store that is full. The caller may hold one of the shards, so they are
+    /// only tried.
+    pub(super) fn collect_other_rolls(&self, now: Timestamp) {
+        for mut other in self.rolls.shards.iter().filter_map(Mutex::try_lock) {
+            self.collect_rolls(&mut other, now, usize::MAX);
+        }
+    }
+
     /// Takes bytes out of the limit, and beyond it if need be.
     fn take_over(&self, bytes: usize) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Drops all rolls that are over, for a store that is full. The caller may hold a shard, so others are only
-    /// tried.
-    pub(super) fn collect_rolls(&self, now: Timestamp) {
-        for mut shard in self.rolls.shards.iter().filter_map(Mutex::try_lock) {
-            while self.collect_roll(&mut shard, now) {}
-        }
-    }
-
-    /// Looks at the roll that is due first, and says whether there was one.
-    fn collect_roll(&self, shard: &mut Shard, now: Timestamp) -> bool {
+    /// Looks at the rolls that are due first.
+    fn collect_rolls(&self, shard: &mut Shard, now: Timestamp, most: usize) {
         let is_due = |due: &Reverse<(Timestamp, Principal)>| due.0.0 <= now;
-        if !shard.due.peek().is_some_and(is_due) {
-            return false;
+        for _ in 0..most {
+            if !shard.due.peek().is_some_and(is_due) {
+                return;
+            }
+            let Some(Reverse((_, user))) = shard.due.pop() else {
+                return;
+            };
+            let Some(roll) = shard.rolls.get(&user) else {
+                continue;
+            };
+            if roll.is_over(now) {
+                self.release(weight(&user, roll));
+                shard.rolls.remove(&user);
+            } else {
+                let next = roll.kept_until.max(now.after(LOOK_AGAIN));
+                shard.due.push(Reverse((next, user)));
+            }
         }
-        let Some(Reverse((_, user))) = shard.due.pop() else {
-            return false;
-        };
-        let Some(roll) = shard.rolls.get(&user) else {
-            return true;
-        };
-        if roll.is_over(now) {
-            self.release(weight(&user, roll));
-            shard.rolls.remove(&user);
-        } else {
-            let next = roll.kept_until.max(now.after(LOOK_AGAIN));
-            shard.due.push(Reverse((next, user)));
-        }
-        true
     }
 }
 
