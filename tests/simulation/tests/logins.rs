@@ -1,10 +1,5 @@
 //! Logins through the index, in every order; and each rule of the protocol is needed.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "how many states were seen is worth knowing"
-)]
-
 use tenure_simulation::logins::{Plan, explore, plans};
 
 /// With a failure anywhere where that takes seconds; the rest of that takes a release build, see `main.rs`.
