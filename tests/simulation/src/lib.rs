@@ -20,7 +20,7 @@
 //! - `visit.rs`: a request, from the cookie to the response, and what it sees.
 //! - `run.rs`: the schedule.
 //! - `properties/`: what must hold afterwards.
-//! - `logins/`: beside all this, [logins](logins) through the index, not by chance but in every order.
+//! - `logins/`: beside all this, [logins] through the index, not by chance but in every order.
 //!
 //! What it cannot find: races between threads (everything runs on one), and what a real server does
 //! otherwise than this one.

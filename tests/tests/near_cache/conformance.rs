@@ -1,19 +1,19 @@
 //! Every clause of the storage contract and of that of the login index, around servers of its own each.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tenure_core::{Freshness, SessionId, SessionStore};
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
 use tenure_testing::{
     Fixture, ManualClock, Planted, Program, RedisCluster, RedisSentinels, RedisServer,
-    index_conformance, store_conformance,
+    index_conformance, index_conformance_on, store_conformance, store_conformance_on,
 };
 
 struct CacheFixture {
     cache: NearCache<RedisStore>,
     clock: ManualClock,
-    servers: Servers,
+    servers: Arc<Servers>,
 }
 
 enum Servers {
@@ -23,8 +23,8 @@ enum Servers {
 }
 
 impl CacheFixture {
-    async fn start(servers: Servers) -> Self {
-        let url = match &servers {
+    async fn start(servers: Arc<Servers>) -> Self {
+        let url = match &*servers {
             Servers::One(server) => server.url(),
             Servers::Watched(watched) => watched.url(),
             Servers::Cluster(cluster) => cluster.url(),
@@ -46,17 +46,21 @@ impl CacheFixture {
     }
 
     async fn single(program: Program) -> Self {
-        Self::start(Servers::One(RedisServer::start_program(program, &[]))).await
+        let server = RedisServer::start_program(program, &[]);
+        Self::start(Arc::new(Servers::One(server))).await
     }
+}
 
-    async fn watched() -> Self {
+impl Servers {
+    /// What replicas are for is not part of the contract.
+    fn watched() -> Arc<Self> {
         let watched = RedisSentinels::builder().replicas(0);
-        Self::start(Servers::Watched(watched.start())).await
+        Arc::new(Self::Watched(watched.start()))
     }
 
-    async fn cluster(program: Program) -> Self {
+    fn cluster(program: Program) -> Arc<Self> {
         let cluster = RedisCluster::builder().program(program).replicas(0);
-        Self::start(Servers::Cluster(cluster.start())).await
+        Arc::new(Self::Cluster(cluster.start()))
     }
 }
 
@@ -77,7 +81,7 @@ impl Fixture for CacheFixture {
 
     async fn plant(&self, id: SessionId, bytes: &[u8]) -> Planted {
         let key = format!("tenure:{}", id.as_uuid());
-        let server = match &self.servers {
+        let server = match &*self.servers {
             Servers::One(server) => server,
             Servers::Watched(watched) => &watched.nodes()[0],
             Servers::Cluster(cluster) => &cluster.nodes()[cluster.owner(cluster.slot(&key))],
@@ -111,32 +115,34 @@ mod valkey {
     }
 }
 
-mod redis_sentinel {
-    use super::*;
-    store_conformance!(CacheFixture::watched().await);
-
-    mod index {
-        use super::*;
-        index_conformance!(CacheFixture::watched().await);
-    }
-}
-
-mod redis_cluster {
-    use super::*;
-    store_conformance!(CacheFixture::cluster(Program::Redis).await);
-
-    mod index {
-        use super::*;
-        index_conformance!(CacheFixture::cluster(Program::Redis).await);
-    }
-}
-
-mod valkey_cluster {
-    use super::*;
-    store_conformance!(CacheFixture::cluster(Program::Valkey).await);
-
-    mod index {
-        use super::*;
-        index_conformance!(CacheFixture::cluster(Program::Valkey).await);
-    }
-}
+// Clusters and sentinels take seconds to start, so all clauses share one.
+store_conformance_on!(
+    sentinel,
+    servers = Servers::watched(),
+    CacheFixture::start(Arc::clone(&servers)).await
+);
+index_conformance_on!(
+    index_on_sentinel,
+    servers = Servers::watched(),
+    CacheFixture::start(Arc::clone(&servers)).await
+);
+store_conformance_on!(
+    cluster,
+    servers = Servers::cluster(Program::Redis),
+    CacheFixture::start(Arc::clone(&servers)).await
+);
+index_conformance_on!(
+    index_on_cluster,
+    servers = Servers::cluster(Program::Redis),
+    CacheFixture::start(Arc::clone(&servers)).await
+);
+store_conformance_on!(
+    valkey_cluster,
+    servers = Servers::cluster(Program::Valkey),
+    CacheFixture::start(Arc::clone(&servers)).await
+);
+index_conformance_on!(
+    index_on_valkey_cluster,
+    servers = Servers::cluster(Program::Valkey),
+    CacheFixture::start(Arc::clone(&servers)).await
+);

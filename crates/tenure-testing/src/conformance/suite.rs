@@ -153,6 +153,36 @@ macro_rules! __clause_tests {
     };
 }
 
+/// All clauses of [`store_conformance!`](crate::store_conformance) in one test, one after the other on the same servers,
+/// for servers that take seconds to start: `servers` is made once, and the fixture of each clause around it.
+///
+/// ```ignore
+/// store_conformance_on!(the_whole_contract, servers = Servers::start(), Around::new(&servers).await);
+/// ```
+#[macro_export]
+macro_rules! store_conformance_on {
+    ($test:ident, $servers:ident = $start:expr, $fixture:expr $(,)?) => {
+        $crate::__for_each_clause! { {$crate::__clauses_in_turn} {$test, $servers, $start, $fixture} }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __clauses_in_turn {
+    ({ $test:ident, $servers:ident, $start:expr, $fixture:expr } $($clause:ident)*) => {
+        #[test]
+        fn $test() {
+            let $servers = $start;
+            $(
+                println!(stringify!($clause));
+                $crate::conformance::run(async {
+                    $crate::conformance::$clause($fixture).await;
+                });
+            )*
+        }
+    };
+}
+
 macro_rules! names {
     ({} $($clause:ident)*) => {
         /// The names of all clauses, in the order of the contract.

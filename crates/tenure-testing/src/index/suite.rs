@@ -172,6 +172,34 @@ macro_rules! __index_clause_tests {
     };
 }
 
+/// All clauses of [`index_conformance!`](crate::index_conformance) in one test, as
+/// [`store_conformance_on!`](crate::store_conformance_on).
+#[macro_export]
+macro_rules! index_conformance_on {
+    ($test:ident, $servers:ident = $start:expr, $fixture:expr $(,)?) => {
+        $crate::__for_each_index_clause! {
+            {$crate::__index_clauses_in_turn} {$test, $servers, $start, $fixture}
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __index_clauses_in_turn {
+    ({ $test:ident, $servers:ident, $start:expr, $fixture:expr } $($clause:ident)*) => {
+        #[test]
+        fn $test() {
+            let $servers = $start;
+            $(
+                println!(stringify!($clause));
+                $crate::conformance::run(async {
+                    $crate::index::$clause($fixture).await;
+                });
+            )*
+        }
+    };
+}
+
 macro_rules! names {
     ({} $($clause:ident)*) => {
         /// The names of all clauses, in the order of the contract.
