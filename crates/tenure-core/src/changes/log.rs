@@ -48,6 +48,25 @@ pub(crate) struct NewLogin {
     pub(crate) gate: Epoch,
 }
 
+impl NewLogin {
+    /// The login of somebody who has authenticated just now, and of whom no more than that is known.
+    pub(crate) fn new(principal: Principal, stamp: LoginStamp) -> Self {
+        Self {
+            principal,
+            retention: Retention::Ordinary,
+            stamp,
+            actor: None,
+            operator: None,
+            client: None,
+            is_fresh: true,
+            fence: None,
+            actor_fence: None,
+            epoch: Epoch::default(),
+            gate: Epoch::default(),
+        }
+    }
+}
+
 #[derive(Clone)]
 enum Change {
     /// Sets or removes a value, whatever it was before or if it still is what was seen.

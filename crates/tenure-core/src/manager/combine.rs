@@ -352,17 +352,9 @@ mod tests {
     fn login(retention: Retention) -> Changes {
         let mut changes = Changes::default();
         changes.login = Some(NewLogin {
-            principal: Principal::new("ada").unwrap(),
             retention,
-            stamp: LoginStamp::from_u64(7),
-            actor: None,
-            operator: None,
-            client: None,
-            is_fresh: true,
-            fence: None,
-            actor_fence: None,
             epoch: Epoch::from_u64(5),
-            gate: Epoch::default(),
+            ..NewLogin::new(Principal::new("ada").unwrap(), LoginStamp::from_u64(7))
         });
         changes
     }

@@ -11,8 +11,8 @@ use super::{
     plan::{Ending, Plan},
 };
 use crate::{
-    Actor, AuditAction, Delete, EndReason, Operator, Principal, Record, Retention, SessionId,
-    SessionSecret,
+    Actor, AuditAction, Delete, EndReason, Epoch, LoginStamp, Operator, Principal, Record,
+    SessionId, SessionSecret,
     changes::{Below, Changes, NewLogin, SessionError},
 };
 
@@ -102,22 +102,21 @@ impl Visit {
                         let _ = self.put_onto(&below);
                         Ok(())
                     }
-                    // A login that came too late for its own session does not have to wait for a
-                    // cookie that may never arrive: it begins a session of its own.
-                    Err(error @ SessionError::Superseded) if changes.login.is_some() => {
-                        if let Some(place) = admission {
-                            Box::pin(place.give_up_after(&error)).await;
-                        }
-                        // Also if the new one cannot be stored: the old secret's cookie is worth nothing, and
-                        // would replace another login's.
-                        self.state.lock().lose(error);
-                        Box::pin(self.create(changes, None, None)).await
-                    }
                     Err(error) => {
                         if let Some(place) = admission {
                             Box::pin(place.give_up_after(&error)).await;
                         }
-                        Err(self.state.lock().lose(error))
+                        // A login that came too late for its own session does not have to wait for a
+                        // cookie that may never arrive: it begins a session of its own.
+                        let begins_its_own =
+                            matches!(error, SessionError::Superseded) && changes.login.is_some();
+                        // Also if that one cannot be stored: the old secret's cookie is worth nothing, and
+                        // would replace another login's.
+                        let error = self.state.lock().lose(error);
+                        if begins_its_own {
+                            return Box::pin(self.create(changes, None, None)).await;
+                        }
+                        Err(error)
                     }
                 }
             }
@@ -182,10 +181,7 @@ impl Visit {
     /// Ends the other logins of whoever is logged in.
     pub(crate) async fn end_others(&self) -> Result<usize, SessionError> {
         let core = self.core();
-        let no_index = core.index().err();
-        if let Some(error) = no_index {
-            return Err(error);
-        }
+        core.index()?;
         self.commit_now().await?;
         let held = self.state.lock().logged_in()?;
         // Whoever has been ended in the meantime has no others to end.
@@ -204,18 +200,12 @@ impl Visit {
             |ended| ended.0 as u64,
         );
         let (count, fence) = ended.await?;
+        let stamp = self.manager().draw_stamp(held.actor.is_some())?;
         let login = NewLogin {
-            principal: held.made.user,
             retention: held.retention,
-            stamp: self.manager().draw_stamp(held.actor.is_some())?,
             actor: held.actor,
-            operator: None,
-            client: self.client(),
-            is_fresh: false,
             fence: Some(fence),
-            actor_fence: None,
-            epoch: fence,
-            gate: core.gate(),
+            ..self.same_again(held.made.user, fence, stamp)
         };
         self.state.lock().bindable()?.log_in(login);
         self.commit_now().await?;
@@ -226,21 +216,24 @@ impl Visit {
     pub(crate) fn stop_acting(&self) -> Result<(), SessionError> {
         let held = self.state.lock().logged_in()?;
         let actor = held.actor.ok_or(SessionError::NobodyLoggedIn)?;
+        let stamp = self.manager().draw_stamp(false)?;
         let login = NewLogin {
-            principal: actor.user,
-            actor: None,
-            operator: None,
-            retention: Retention::Ordinary,
-            stamp: self.manager().draw_stamp(false)?,
-            client: self.client(),
-            is_fresh: false,
             fence: self.core().has_index().then_some(actor.epoch),
-            actor_fence: None,
-            epoch: actor.epoch,
-            gate: self.core().gate(),
+            ..self.same_again(actor.user, actor.epoch, stamp)
         };
         self.state.lock().bindable()?.log_in(login);
         Ok(())
+    }
+
+    /// The login of somebody who is logged in in this session already, in that epoch of their logins.
+    fn same_again(&self, user: Principal, epoch: Epoch, stamp: LoginStamp) -> NewLogin {
+        NewLogin {
+            client: self.client(),
+            is_fresh: false,
+            epoch,
+            gate: self.core().gate(),
+            ..NewLogin::new(user, stamp)
+        }
     }
 
     /// Puts newer values below what the request has changed and not committed. Closures are replayed

@@ -278,10 +278,7 @@ impl Core {
         id: SessionId,
         work: Pin<&mut impl Future<Output = Result<T, SessionError>>>,
     ) -> Result<T, SessionError> {
-        let outcome = match within(self.deadline, work).await {
-            Some(outcome) => outcome,
-            None => Err(StoreError::new(StoreErrorKind::TimedOut).into()),
-        };
+        let outcome = within(self.deadline, work).await.unwrap_or_else(too_late);
         if let Err(SessionError::Store(error)) = &outcome {
             events::store_failed(self, id, verb, error);
         }
@@ -310,4 +307,9 @@ pub(super) async fn within<T>(
         return Some(done);
     }
     tokio::time::timeout(deadline, work).await.ok()
+}
+
+/// The outcome of work on the store that took longer than it may.
+pub(super) fn too_late<T>() -> Result<T, SessionError> {
+    Err(StoreError::new(StoreErrorKind::TimedOut).into())
 }

@@ -47,8 +47,9 @@ impl Session {
         options: LoginOptions,
     ) -> Result<(), SessionError> {
         let login = NewLogin {
+            retention: options.retention,
             fence: options.fence,
-            ..self.new_login(Principal::new(principal)?, options.retention)?
+            ..self.new_login(Principal::new(principal)?, false)?
         };
         self.visit.state.lock().bindable()?.log_in(login);
         Ok(())
@@ -71,7 +72,7 @@ impl Session {
     /// answered with 500: check raw input with [`Principal::new`] first.
     /// [`SessionError::Destroyed`] and [`SessionError::Sealed`].
     pub fn login(&self, principal: impl AsRef<str>) -> Result<(), SessionError> {
-        self.log_in(principal, Retention::Ordinary)
+        self.login_with(principal, LoginOptions::new())
     }
 
     /// Logs somebody in who asked to be remembered: as [`login`](Self::login), but the session has the
@@ -87,32 +88,14 @@ impl Session {
     ///
     /// As [`login`](Self::login).
     pub fn login_remembered(&self, principal: impl AsRef<str>) -> Result<(), SessionError> {
-        self.log_in(principal, Retention::Remembered)
+        self.login_with(principal, LoginOptions::new().remembered())
     }
 
-    fn log_in(&self, principal: impl AsRef<str>, retention: Retention) -> Result<(), SessionError> {
-        let login = self.new_login(Principal::new(principal)?, retention)?;
-        self.visit.state.lock().bindable()?.log_in(login);
-        Ok(())
-    }
-
-    fn new_login(
-        &self,
-        principal: Principal,
-        retention: Retention,
-    ) -> Result<NewLogin, SessionError> {
+    fn new_login(&self, principal: Principal, is_acting: bool) -> Result<NewLogin, SessionError> {
+        let stamp = self.visit.manager().draw_stamp(is_acting)?;
         Ok(NewLogin {
-            principal,
-            retention,
-            stamp: self.visit.manager().draw_stamp(false)?,
-            actor: None,
-            operator: None,
             client: self.visit.client(),
-            is_fresh: true,
-            fence: None,
-            actor_fence: None,
-            epoch: Epoch::default(),
-            gate: Epoch::default(),
+            ..NewLogin::new(principal, stamp)
         })
     }
 
@@ -140,8 +123,7 @@ impl Session {
         let login = NewLogin {
             actor: is_acting.then_some(Actor { user: actor, epoch }),
             operator: is_acting.then_some(operator),
-            stamp: self.visit.manager().draw_stamp(is_acting)?,
-            ..self.new_login(user, Retention::Ordinary)?
+            ..self.new_login(user, is_acting)?
         };
         self.visit.state.lock().bindable()?.log_in(login);
         Ok(())

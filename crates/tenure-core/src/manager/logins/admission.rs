@@ -21,8 +21,7 @@ pub(in super::super) struct Admission {
     core: Arc<Core>,
     is_settled: bool,
     pub(in super::super) made: LoggedIn,
-    /// The epoch of its user's logins, and the actor with that of their own.
-    epoch: Epoch,
+    /// Who acts, with the epoch of their own logins.
     actor: Option<Actor>,
     replaces: Option<LoginName>,
 }
@@ -96,7 +95,6 @@ impl Core {
             core: Arc::clone(self),
             is_settled: false,
             made,
-            epoch: new.epoch,
             actor: new.actor.clone(),
             replaces,
         }))
@@ -165,7 +163,7 @@ impl Core {
         }
         let actor = admission.actor.as_ref();
         let places = [
-            Some((&made.user, admission.epoch)),
+            Some((&made.user, made.epoch)),
             actor.map(|actor| (&actor.user, actor.epoch)),
         ];
         let confirming = async {

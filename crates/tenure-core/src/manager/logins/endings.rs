@@ -94,8 +94,10 @@ impl Core {
                     ends_at,
                 };
                 let touching = pin!(core.touch(&user, seen));
-                // The next one comes with the next renewal.
-                let _ = core.bounded_index("touch", touching).await;
+                // After a fault, the next one comes with the next renewal.
+                if let Ok(Touch::Entered) = core.bounded_index("touch", touching).await {
+                    events::login_entered_again(&core, login.session());
+                }
             }
         });
     }
@@ -112,13 +114,9 @@ impl Core {
             ends_at,
         };
         let checking = async {
-            match self.index()?.store.touch(&made.user, seen).await? {
+            match self.touch(&made.user, seen).await? {
                 Touch::Known | Touch::Entered => Ok(()),
-                Touch::Ended => {
-                    self.finish_ending(&made.user, vec![made.login], EndReason::Revoked)
-                        .await?;
-                    Err(SessionError::Gone)
-                }
+                Touch::Ended => Err(SessionError::Gone),
             }
         };
         self.bounded_index("touch", pin!(checking)).await
@@ -145,16 +143,14 @@ impl Core {
         }
     }
 
-    async fn touch(&self, user: &Principal, seen: LoginSeen) -> Result<(), SessionError> {
-        match self.index()?.store.touch(user, seen).await? {
-            Touch::Known => {}
-            Touch::Entered => events::login_entered_again(self, seen.login.session()),
-            Touch::Ended => {
-                self.finish_ending(user, vec![seen.login], EndReason::Revoked)
-                    .await?;
-            }
+    /// Tells the index that a login is in use, and ends its session if it does not count any more.
+    async fn touch(&self, user: &Principal, seen: LoginSeen) -> Result<Touch, SessionError> {
+        let touched = self.index()?.store.touch(user, seen).await?;
+        if touched == Touch::Ended {
+            self.finish_ending(user, vec![seen.login], EndReason::Revoked)
+                .await?;
         }
-        Ok(())
+        Ok(touched)
     }
 
     /// Whether a commit is the first of a session's in this interval of its renewals: then it stands for a

@@ -11,10 +11,14 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use self::gate::Gate;
 pub use self::index::{EndedLogins, LoginIndex, OnLimit, SessionInfo, UserLogins};
 pub(super) use self::{admission::Admission, audited::Audit};
-use super::{Core, SessionManager, core::within, events};
+use super::{
+    Core, SessionManager,
+    core::{too_late, within},
+    events,
+};
 use crate::{
-    Epoch, LoginLimit, LoginName, Principal, Record, StoreError, StoreErrorKind,
-    changes::SessionError, store::ErasedIndex,
+    Epoch, LoginLimit, LoginName, Principal, Record, StoreError, changes::SessionError,
+    store::ErasedIndex,
 };
 
 /// A manager's login index and its settings.
@@ -92,10 +96,7 @@ impl Core {
         verb: &'static str,
         work: Pin<&mut impl Future<Output = Result<T, SessionError>>>,
     ) -> Result<T, SessionError> {
-        let outcome = match within(self.deadline, work).await {
-            Some(outcome) => outcome,
-            None => Err(StoreError::new(StoreErrorKind::TimedOut).into()),
-        };
+        let outcome = within(self.deadline, work).await.unwrap_or_else(too_late);
         if let Err(SessionError::Store(error)) = &outcome {
             events::index_failed(verb, error);
         }
