@@ -18,10 +18,12 @@ mod latent;
 mod matrix;
 mod process;
 mod secrets;
+mod settle;
 mod sqlite;
 mod store;
 mod storm;
 mod visitor;
+mod witness;
 
 pub use self::{
     browser::{Answer, Browser, SetCookie},
@@ -32,10 +34,12 @@ pub use self::{
     matrix::{Backend, Combination},
     process::Node,
     secrets::{Leak, Secrets},
+    settle::settle,
     sqlite::SqliteFile,
     store::AnyStore,
     storm::storm,
     visitor::Visitor,
+    witness::{Notes, Told, Trail},
 };
 pub use tenure_testbed::Adapter;
 

@@ -19,6 +19,15 @@ impl Visitor {
         }
     }
 
+    /// Somebody who has logged in, which must succeed.
+    pub async fn logged_in(manager: &SessionManager, user: &str) -> Self {
+        let mut visitor = Self::new(manager.clone());
+        visitor
+            .request(async |session| session.login(user).expect("a login"))
+            .await;
+        visitor
+    }
+
     /// The same visitor at another node.
     #[must_use]
     pub fn at(&self, manager: &SessionManager) -> Self {
@@ -51,6 +60,12 @@ impl Visitor {
         let handle = self.open();
         let session = handle.load().await.expect("a session");
         (handle, session)
+    }
+
+    /// As whom a request finds the visitor logged in.
+    pub async fn user(&self) -> Option<String> {
+        let (_, session) = self.load().await;
+        Some(session.principal()?.as_str().to_owned())
     }
 
     /// Ends a request that succeeded and keeps its cookie.

@@ -11,12 +11,12 @@
 use std::time::Duration;
 
 use tenure_core::{
-    KeyRing, MemoryStore, Session, SessionError, SessionManager, SessionStore, StoreErrorKind,
+    KeyRing, MemoryStore, Session, SessionError, SessionHandle, SessionManager, SessionStore,
+    StoreErrorKind,
 };
 use tenure_near_cache::NearCache;
 use tenure_testing::{FaultyStore, FedStore, ManualClock, Moment, SlowStore, Verb};
-use tenure_tests::{Visitor, random_key};
-use tokio::task::yield_now;
+use tenure_tests::{Visitor, random_key, settle};
 
 fn manager(store: impl SessionStore) -> SessionManager {
     SessionManager::builder(store, KeyRing::generate().unwrap())
@@ -33,18 +33,18 @@ async fn value(visitor: &Visitor, key: &str) -> Option<u64> {
     visitor.load().await.1.get(key).unwrap()
 }
 
-async fn settle() {
-    for _ in 0..100 {
-        yield_now().await;
-    }
-}
-
-/// A visitor whose session exists and holds no values.
-async fn emptied(manager: &SessionManager) -> Visitor {
+/// A visitor whose session holds a value.
+async fn begun(manager: &SessionManager) -> Visitor {
     let mut visitor = Visitor::new(manager.clone());
     visitor
         .request(async |session| session.insert("x", 1).unwrap())
         .await;
+    visitor
+}
+
+/// A visitor whose session exists and holds no values.
+async fn emptied(manager: &SessionManager) -> Visitor {
+    let mut visitor = begun(manager).await;
     visitor
         .request(async |session| session.clear().unwrap())
         .await;
@@ -180,10 +180,7 @@ async fn what_is_detached_ends_with_its_secret_even_after_the_grace() {
         .clock(clock.clone())
         .build()
         .unwrap();
-    let mut visitor = Visitor::new(manager.clone());
-    visitor
-        .request(async |session| session.insert("x", 1).unwrap())
-        .await;
+    let mut visitor = begun(&manager).await;
     let detached = visitor.load().await.1.detach().unwrap();
 
     let gate = slow.hold(Verb::Commit, Moment::BeforeCall);
@@ -231,25 +228,28 @@ async fn what_is_detached_ends_with_its_secret_even_after_the_grace() {
     );
 }
 
-/// A request from before the login, which reached its handler just after it, and takes a while.
-#[tokio::test]
-async fn a_slow_response_from_before_a_login_does_not_overwrite_its_cookie() {
+/// A request from before ada's login, which reached its handler just after it, and has been there for longer than the
+/// grace.
+async fn slower_than_the_grace() -> (MemoryStore, SessionHandle, Session) {
     let clock = ManualClock::new();
     let memory = MemoryStore::builder().clock(clock.clone()).build();
     let manager = SessionManager::builder(memory.clone(), KeyRing::generate().unwrap())
         .clock(clock.clone())
         .build()
         .unwrap();
-    let mut visitor = Visitor::new(manager.clone());
-    visitor
-        .request(async |session| session.insert("x", 1).unwrap())
-        .await;
+    let mut visitor = begun(&manager).await;
     let before = visitor.clone();
     visitor
         .request(async |session| session.login("ada").unwrap())
         .await;
     let (handle, session) = before.load().await;
     clock.advance(Duration::from_secs(31));
+    (memory, handle, session)
+}
+
+#[tokio::test]
+async fn a_slow_response_from_before_a_login_does_not_overwrite_its_cookie() {
+    let (_, handle, session) = slower_than_the_grace().await;
     session.insert("x", 2).unwrap();
     let finish = handle.finish(200).await;
     assert!(
@@ -386,10 +386,7 @@ async fn a_change_taken_back_after_a_dropped_commit_is_taken_back_or_refused() {
 #[tokio::test]
 async fn a_value_put_back_after_a_conflict_is_put_back_or_refused() {
     let manager = manager(MemoryStore::new());
-    let mut visitor = Visitor::new(manager.clone());
-    visitor
-        .request(async |session| session.insert("x", 1).unwrap())
-        .await;
+    let mut visitor = begun(&manager).await;
     let mut other = visitor.clone();
     let (handle, session) = visitor.load().await;
     assert_eq!(session.get("x").unwrap(), Some(1));
@@ -411,22 +408,7 @@ async fn a_value_put_back_after_a_conflict_is_put_back_or_refused() {
 /// The same, with a logout.
 #[tokio::test]
 async fn a_logout_that_was_too_late_is_refused_also_after_the_grace() {
-    let clock = ManualClock::new();
-    let memory = MemoryStore::builder().clock(clock.clone()).build();
-    let manager = SessionManager::builder(memory.clone(), KeyRing::generate().unwrap())
-        .clock(clock.clone())
-        .build()
-        .unwrap();
-    let mut visitor = Visitor::new(manager.clone());
-    visitor
-        .request(async |session| session.insert("x", 1).unwrap())
-        .await;
-    let before = visitor.clone();
-    visitor
-        .request(async |session| session.login("ada").unwrap())
-        .await;
-    let (handle, session) = before.load().await;
-    clock.advance(Duration::from_secs(31));
+    let (memory, handle, session) = slower_than_the_grace().await;
     session.destroy().unwrap();
     let finish = handle.finish(200).await;
     assert_eq!(memory.len(), 1);
@@ -451,10 +433,7 @@ async fn a_long_request_whose_commit_shared_a_login_does_not_replace_that_login_
         memory.clone(),
         keys.parse().unwrap(),
     ));
-    let mut visitor = Visitor::new(there.clone());
-    visitor
-        .request(async |session| session.insert("x", 1).unwrap())
-        .await;
+    let mut visitor = begun(&there).await;
     let (handle, session) = visitor.at(&here).load().await;
     session.insert("step", 1).unwrap();
     let lost = StoreErrorKind::Interrupted;
@@ -491,10 +470,7 @@ async fn an_active_session_does_not_expire_because_of_a_commit_that_arrives_late
         .lifetimes(tenure_core::Lifetimes::new(minute, 100 * minute).unwrap())
         .build()
         .unwrap();
-    let mut visitor = Visitor::new(manager.clone());
-    visitor
-        .request(async |session| session.insert("x", 1).unwrap())
-        .await;
+    let mut visitor = begun(&manager).await;
     let id = visitor.load().await.1.id().unwrap();
     let found = memory.load(id, tenure_core::Freshness::Latest).await;
     let Ok(tenure_core::Load::Found(record)) = found else {

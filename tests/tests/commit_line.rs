@@ -12,8 +12,8 @@ use tenure_core::{
     KeyRing, MemoryStore, Session, SessionError, SessionManager, SessionStore, StoreErrorKind,
 };
 use tenure_testing::{FaultyStore, Gate, Moment, SlowStore, SpyStore, Verb};
-use tenure_tests::{Visitor, random_key};
-use tokio::task::{JoinHandle, yield_now};
+use tenure_tests::{Visitor, random_key, settle};
+use tokio::task::JoinHandle;
 
 const MOMENTS: [Moment; 2] = [Moment::BeforeCall, Moment::AfterCall];
 
@@ -49,13 +49,6 @@ async fn incrementing(visitor: &Visitor) -> JoinHandle<Option<SessionError>> {
     let request = tokio::spawn(async move { handle.finish(200).await.refusal });
     settle().await;
     request
-}
-
-/// Lets every task run until it waits for something.
-async fn settle() {
-    for _ in 0..100 {
-        yield_now().await;
-    }
 }
 
 async fn succeed(requests: impl IntoIterator<Item = JoinHandle<Option<SessionError>>>) {

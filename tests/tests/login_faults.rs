@@ -6,67 +6,22 @@
     reason = "a story that meets a surprise has failed"
 )]
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tenure_core::{
     AuditAction, AuditEntry, AuditError, AuditOutcome, AuditSink, AuditTrace, EndReason, KeyRing,
-    LoginRefusal, MemoryStore, Observer, OnLimit, Operator, SessionError, SessionEvent,
-    SessionEventKind, SessionIndex, SessionManager, SessionManagerBuilder, StoreErrorKind,
+    LoginRefusal, MemoryStore, OnLimit, Operator, SessionError, SessionEventKind, SessionIndex,
+    SessionManager, SessionManagerBuilder, StoreErrorKind,
 };
 use tenure_testing::{FaultyStore, Moment, SlowStore, Verb};
-use tenure_tests::Visitor;
+use tenure_tests::{Notes, Trail, Visitor};
 use tokio::time::{Instant, advance, sleep};
-
-#[derive(Clone, Debug, Default)]
-struct Notes(Arc<Mutex<Vec<Told>>>);
-
-/// What happened, and to whom.
-type Told = (SessionEventKind, Option<String>);
-
-impl Observer for Notes {
-    fn observe(&self, event: &SessionEvent<'_>) {
-        let user = event.user.map(|user| user.as_str().to_owned());
-        self.0.lock().unwrap().push((event.kind, user));
-    }
-}
-
-impl Notes {
-    fn take(&self) -> Vec<Told> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Trail(Arc<Mutex<Vec<AuditEntry>>>);
-
-impl AuditSink for Trail {
-    async fn record(&self, entry: &AuditEntry) -> Result<(), AuditError> {
-        self.0.lock().unwrap().push(entry.clone());
-        Ok(())
-    }
-}
 
 fn on<S>(store: &S) -> SessionManagerBuilder
 where
     S: tenure_core::SessionStore + SessionIndex + Clone,
 {
     SessionManager::builder(store.clone(), KeyRing::generate().unwrap()).login_index(store.clone())
-}
-
-async fn logged_in(sessions: &SessionManager, user: &str) -> Visitor {
-    let mut visitor = Visitor::new(sessions.clone());
-    visitor
-        .request(async |session| session.login(user).unwrap())
-        .await;
-    visitor
-}
-
-async fn user(visitor: &Visitor) -> Option<String> {
-    let (_, session) = visitor.load().await;
-    Some(session.principal()?.as_str().to_owned())
 }
 
 async fn value(visitor: &Visitor, key: &'static str) -> Option<i32> {
@@ -80,7 +35,7 @@ async fn a_refused_login_after_regenerate_leaves_the_session_before() {
         .max_sessions(1, OnLimit::Refuse)
         .build()
         .unwrap();
-    logged_in(&sessions, "ada").await;
+    Visitor::logged_in(&sessions, "ada").await;
     let mut visitor = Visitor::new(sessions.clone());
     visitor
         .request(async |session| session.insert("basket", 7).unwrap())
@@ -102,12 +57,12 @@ async fn a_refused_login_after_regenerate_leaves_the_session_before() {
 async fn a_refused_login_after_regenerate_logs_nobody_out() {
     let sessions = on(&MemoryStore::new()).build().unwrap();
     sessions.index().block("ada").await.unwrap();
-    let mut grace = logged_in(&sessions, "grace").await;
+    let mut grace = Visitor::logged_in(&sessions, "grace").await;
     let (handle, session) = grace.load().await;
     session.regenerate().unwrap();
     session.login("ada").unwrap();
     assert!(grace.finish(&handle).await.refusal.is_some());
-    assert_eq!(user(&grace).await.as_deref(), Some("grace"));
+    assert_eq!(grace.user().await.as_deref(), Some("grace"));
 }
 
 /// README: a response that has asked the store after a login cannot overwrite or remove the new cookie.
@@ -116,7 +71,7 @@ async fn a_refused_login_after_regenerate_logs_nobody_out() {
 async fn a_late_regenerate_does_not_overwrite_a_later_logins_cookie() {
     let store = SlowStore::new(MemoryStore::new());
     let sessions = on(&store).build().unwrap();
-    let mut browser = logged_in(&sessions, "ada").await;
+    let mut browser = Visitor::logged_in(&sessions, "ada").await;
     // The first tab's logout with a message is slow.
     let (slow, session) = browser.load().await;
     session.regenerate().unwrap();
@@ -130,14 +85,14 @@ async fn a_late_regenerate_does_not_overwrite_a_later_logins_cookie() {
         .await;
     // The first tab's answer comes last, and its cookie is stored by name.
     let _ = browser.finish(&slow).await;
-    assert_eq!(user(&browser).await.as_deref(), Some("ada"));
+    assert_eq!(browser.user().await.as_deref(), Some("ada"));
 }
 
 /// The same without a message, and with `destroy`: the control.
 #[tokio::test]
 async fn control_a_late_destroy_does_not_overwrite_a_later_logins_cookie() {
     let sessions = on(&MemoryStore::new()).build().unwrap();
-    let mut browser = logged_in(&sessions, "ada").await;
+    let mut browser = Visitor::logged_in(&sessions, "ada").await;
     let (slow, session) = browser.load().await;
     session.destroy().unwrap();
     browser
@@ -147,7 +102,7 @@ async fn control_a_late_destroy_does_not_overwrite_a_later_logins_cookie() {
         .request(async |session| session.login("ada").unwrap())
         .await;
     let _ = browser.finish(&slow).await;
-    assert_eq!(user(&browser).await.as_deref(), Some("ada"));
+    assert_eq!(browser.user().await.as_deref(), Some("ada"));
 }
 
 /// 6: no cookie for what is not stored. A confirmation that is refused by a store that is down, after an explicit commit
@@ -197,12 +152,12 @@ async fn control_who_could_not_be_confirmed_is_not_logged_in() {
     );
     let finish = visitor.finish(&handle).await;
     assert!(finish.refusal.is_some() && finish.set_cookie.is_none());
-    assert_eq!(user(&before).await, None);
+    assert_eq!(before.user().await, None);
     // The visitor is not locked out.
     visitor
         .request(async |session| session.login("ada").unwrap())
         .await;
-    assert_eq!(user(&visitor).await.as_deref(), Some("ada"));
+    assert_eq!(visitor.user().await.as_deref(), Some("ada"));
 }
 
 /// Observers: "what is told has happened". A login that the index refuses after its commit did not happen.
@@ -218,7 +173,7 @@ async fn observers_are_not_told_of_logins_that_were_refused() {
                 .request(async |session| session.insert("basket", 1).unwrap())
                 .await;
         }
-        notes.take();
+        notes.clear();
         let gate = store.hold(verb, Moment::AfterCall);
         let logging_in = tokio::spawn(async move {
             let (handle, session) = visitor.load().await;
@@ -246,8 +201,8 @@ async fn observers_are_told_of_a_logout_that_keeps_values() {
         .observer(notes.clone())
         .build()
         .unwrap();
-    let mut ada = logged_in(&sessions, "ada").await;
-    notes.take();
+    let mut ada = Visitor::logged_in(&sessions, "ada").await;
+    notes.clear();
     ada.request(async |session| session.logout_keeping_values().unwrap())
         .await;
     let told = notes.take();
@@ -267,7 +222,7 @@ async fn a_block_without_an_operator_is_not_written_down_as_the_users_own() {
         .unwrap();
     let blocked = sessions.index().block("ada").await;
     let unblocked = sessions.index().unblock("ada").await;
-    let entries = trail.0.lock().unwrap().clone();
+    let entries = trail.entries();
     let by: Vec<_> = entries
         .iter()
         .map(|entry| {
@@ -301,14 +256,14 @@ async fn ending_others_while_acting_is_not_written_down_as_acting_again() {
         .audit(trail.clone())
         .build()
         .unwrap();
-    let mut operator = logged_in(&sessions, "op").await;
+    let mut operator = Visitor::logged_in(&sessions, "op").await;
     operator
         .request(async |session| session.login_as("ada", Operator::new("op", "why")).unwrap())
         .await;
     operator
         .request(async |session| session.end_others().await.unwrap())
         .await;
-    let actions: Vec<_> = trail.0.lock().unwrap().iter().map(|it| it.action).collect();
+    let actions: Vec<_> = trail.entries().iter().map(|it| it.action).collect();
     let acts = actions
         .iter()
         .filter(|it| **it == AuditAction::ActAs)
@@ -358,7 +313,7 @@ async fn what_is_done_under_load_has_its_outcome_written_down() {
     for ending in ending {
         done += usize::from(ending.await.unwrap());
     }
-    let entries = slow.0.0.lock().unwrap().clone();
+    let entries = slow.0.entries();
     assert_eq!(tenure_core::verify_audit(&entries), None);
     let outcomes = entries
         .iter()
@@ -374,7 +329,7 @@ async fn a_full_store_in_memory_ends_logins() {
     for more in (0..640).step_by(16) {
         let store = MemoryStore::builder().max_bytes((16 << 10) + more).build();
         let sessions = on(&store).build().unwrap();
-        let ada = logged_in(&sessions, "ada").await;
+        let ada = Visitor::logged_in(&sessions, "ada").await;
         // Anybody can begin sessions.
         for size in [1000, 100, 1] {
             loop {
@@ -387,11 +342,11 @@ async fn a_full_store_in_memory_ends_logins() {
             }
         }
         let ended = sessions.index().end_all("ada").await;
-        if ended.is_err() || user(&ada).await.is_some() {
+        if ended.is_err() || ada.user().await.is_some() {
             wrong.push((
                 more,
                 ended.map_err(|error| format!("{error:?}")),
-                user(&ada).await,
+                ada.user().await,
             ));
         }
     }
@@ -439,7 +394,7 @@ async fn debug_shows_no_user_name() {
     let store = MemoryStore::new();
     let trail = Trail::default();
     let sessions = on(&store).audit(trail.clone()).build().unwrap();
-    let mut ada = logged_in(&sessions, "lovelace").await;
+    let mut ada = Visitor::logged_in(&sessions, "lovelace").await;
     for number in 0..3000 {
         let _ = store
             .end(
@@ -469,7 +424,7 @@ async fn debug_shows_no_user_name() {
         ("SessionHandle", format!("{handle:?}")),
         ("MemoryStore", format!("{store:?}")),
         ("UserPage", format!("{users:?}")),
-        ("AuditEntry", format!("{:?}", trail.0.lock().unwrap()[0])),
+        ("AuditEntry", format!("{:?}", trail.entries()[0])),
         ("Operator", format!("{:?}", Operator::new("lovelace", "r"))),
     ];
     let logins = sessions.index().logins_of("lovelace", None).await.unwrap();
@@ -493,7 +448,7 @@ async fn a_creation_whose_reply_was_lost_takes_one_place() {
         Moment::BeforeCall,
         StoreErrorKind::TimedOut,
     );
-    logged_in(&sessions, "ada").await;
+    Visitor::logged_in(&sessions, "ada").await;
     let mut second = Visitor::new(sessions.clone());
     let (handle, session) = second.load().await;
     session.login("ada").unwrap();
@@ -565,7 +520,7 @@ async fn after_a_refused_commit_the_handler_goes_on_in_the_same_session() {
         })
         .await;
     assert_eq!(value(&stranger, "flash").await, Some(1));
-    assert_eq!(user(&stranger).await, None);
+    assert_eq!(stranger.user().await, None);
 }
 
 /// 7: index entries of users who have logged out vanish, however they log out.
@@ -586,7 +541,7 @@ async fn nothing_is_kept_of_users_who_have_logged_out() {
     ];
     for (number, act) in acts.into_iter().enumerate() {
         let name = format!("user {number}");
-        let mut ada = logged_in(&sessions, &name).await;
+        let mut ada = Visitor::logged_in(&sessions, &name).await;
         ada.request(async |session| act(session).unwrap()).await;
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -609,14 +564,14 @@ async fn nothing_is_kept_of_users_who_have_logged_out() {
 #[tokio::test]
 async fn control_a_regenerate_is_carried_out_although_the_handler_fails() {
     let sessions = on(&MemoryStore::new()).build().unwrap();
-    let mut ada = logged_in(&sessions, "ada").await;
+    let mut ada = Visitor::logged_in(&sessions, "ada").await;
     let old = ada.clone();
     let (handle, session) = ada.load().await;
     session.regenerate().unwrap();
     session.insert("flash", 1).unwrap();
     let finish = ada.finish_with(&handle, 500).await;
     assert!(finish.refusal.is_none());
-    assert_eq!((user(&old).await, value(&ada, "flash").await), (None, None));
+    assert_eq!((old.user().await, value(&ada, "flash").await), (None, None));
     let _ = EndReason::Logout;
 }
 
@@ -656,8 +611,8 @@ async fn ending_others_is_not_told_as_a_login() {
         .observer(notes.clone())
         .build()
         .unwrap();
-    let mut ada = logged_in(&sessions, "ada").await;
-    notes.take();
+    let mut ada = Visitor::logged_in(&sessions, "ada").await;
+    notes.clear();
     ada.request(async |session| session.end_others().await.unwrap())
         .await;
     let told = notes.take();
@@ -701,7 +656,7 @@ async fn nobody_gets_around_the_limit_by_acting_as_themselves() {
         .max_sessions(1, OnLimit::Refuse)
         .build()
         .unwrap();
-    logged_in(&sessions, "op").await;
+    Visitor::logged_in(&sessions, "op").await;
     let mut refused = 0;
     for _ in 0..5 {
         let mut visitor = Visitor::new(sessions.clone());
@@ -736,7 +691,7 @@ async fn dropped_futures_leave_whole_chains() {
     let sessions = on(&MemoryStore::new()).audit(sink.clone()).build().unwrap();
     for polls in 0..14 {
         let name = format!("user {polls}");
-        let device = logged_in(&sessions, &name).await;
+        let device = Visitor::logged_in(&sessions, &name).await;
         let index = sessions.index().by(Operator::new("op", "ticket"));
         {
             let mut ending = Box::pin(index.end_all(&name));
@@ -746,16 +701,16 @@ async fn dropped_futures_leave_whole_chains() {
                 }
             }
         }
-        let entries = sink.0.0.lock().unwrap().clone();
+        let entries = sink.0.entries();
         assert_eq!(tenure_core::verify_audit(&entries), None, "{polls}");
         let intends = entries.iter().any(|it| it.user.as_deref() == Some(&*name));
         assert!(
-            intends || user(&device).await.is_some(),
+            intends || device.user().await.is_some(),
             "{polls}: done and not written down"
         );
         index.end_all(&name).await.unwrap();
     }
-    let entries = sink.0.0.lock().unwrap().clone();
+    let entries = sink.0.entries();
     assert_eq!(tenure_core::verify_audit(&entries), None);
 }
 
@@ -778,7 +733,7 @@ async fn an_operator_who_aborts_requests_cannot_take_entries_out_of_the_middle()
     bad.end_all("grace").await.unwrap();
     abort("ada").await;
     good.end_all("ada").await.unwrap();
-    let entries = sink.0.0.lock().unwrap().clone();
+    let entries = sink.0.entries();
     let kept: Vec<_> = entries
         .iter()
         .filter(|it| it.by.name != "bad")
@@ -855,7 +810,7 @@ async fn a_login_that_failed_is_forgotten() {
     clock.advance(Duration::from_secs(60 * 60));
     // Whatever housekeeping there is has been done.
     for number in 0..200 {
-        logged_in(&sessions, &format!("user {number}")).await;
+        Visitor::logged_in(&sessions, &format!("user {number}")).await;
     }
     assert!(
         sessions
@@ -896,10 +851,10 @@ async fn hostile_names_and_cursors_harm_nobody() {
         "\u{10ffff}",
         &"x".repeat(255),
     ] {
-        let device = logged_in(&sessions, name).await;
+        let device = Visitor::logged_in(&sessions, name).await;
         assert_eq!(index.logins_of(name, None).await.unwrap().sessions.len(), 1);
         assert_eq!(index.end_all(name).await.unwrap().count, 1);
-        assert_eq!(user(&device).await, None);
+        assert_eq!(device.user().await, None);
     }
     for name in ["", &"x".repeat(256)] {
         assert!(index.end_all(name).await.is_err());
@@ -947,8 +902,8 @@ async fn nothing_hangs_whatever_verb_does() {
             .max_sessions(2, OnLimit::EndOldest)
             .build()
             .unwrap();
-        let mut here = logged_in(&sessions, "ada").await;
-        let there = logged_in(&sessions, "ada").await;
+        let mut here = Visitor::logged_in(&sessions, "ada").await;
+        let there = Visitor::logged_in(&sessions, "ada").await;
         let index = sessions.index();
         let login = index.logins_of("ada", None).await.unwrap().sessions[0].login;
         advance(Duration::from_secs(3)).await;

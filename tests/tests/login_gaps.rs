@@ -16,8 +16,7 @@ use tenure_core::{
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
 use tenure_testing::{FaultyStore, ManualClock, Moment, RedisServer, SlowStore, Verb};
-use tenure_tests::{Visitor, random_key};
-use tokio::task::yield_now;
+use tenure_tests::{Visitor, random_key, settle};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -110,23 +109,12 @@ async fn log_in_with(
     visitor.finish(&handle).await.refusal.map_or(Ok(()), Err)
 }
 
-async fn user(visitor: &Visitor) -> Option<String> {
-    let (_, session) = visitor.load().await;
-    Some(session.principal()?.as_str().to_owned())
-}
-
 async fn usable(visitors: &[Visitor]) -> usize {
     let mut count = 0;
     for visitor in visitors {
-        count += usize::from(user(visitor).await.is_some());
+        count += usize::from(visitor.user().await.is_some());
     }
     count
-}
-
-async fn settle() {
-    for _ in 0..100 {
-        yield_now().await;
-    }
 }
 
 fn principal(name: &str) -> Principal {
@@ -162,7 +150,7 @@ async fn a_login_under_way_that_has_to_begin_another_session_is_ended_too() {
     gate.open();
     let (late, outcome) = logging_in.await.unwrap();
     assert_eq!(
-        user(&late).await,
+        late.user().await,
         None,
         "a login begun before the end is usable after it: {outcome:?}"
     );
@@ -189,7 +177,7 @@ async fn a_login_under_way_whose_creation_is_made_again_is_ended_too() {
     site.nodes[1].index().end_all("ada").await.unwrap();
     gate.open();
     let (late, outcome) = logging_in.await.unwrap();
-    assert_eq!(user(&late).await, None, "{outcome:?}");
+    assert_eq!(late.user().await, None, "{outcome:?}");
 }
 
 /// In a memory store without room, nobody can be logged out.
@@ -217,7 +205,7 @@ async fn a_full_store_does_not_keep_logins_alive() {
     }
     let outcome = site.nodes[1].index().end_all("ada").await;
     let blocked = site.nodes[1].index().block("ada").await;
-    assert_eq!(user(&ada).await, None, "{outcome:?}, {blocked:?}");
+    assert_eq!(ada.user().await, None, "{outcome:?}, {blocked:?}");
 }
 
 /// What works behind a response never asks for the gate.
@@ -251,7 +239,7 @@ async fn everyone_was_ended_long_ago_and_who_logs_in_on_a_new_node_stays_logged_
     site.clock.advance(DAY);
     let mut visitor = Visitor::new(site.new_node(|builder| builder));
     log_in(&mut visitor, "ada").await.unwrap();
-    assert_eq!(user(&visitor).await.as_deref(), Some("ada"));
+    assert_eq!(visitor.user().await.as_deref(), Some("ada"));
 }
 
 /// The same on a node that had nothing to do for a while.
@@ -265,7 +253,7 @@ async fn who_logs_in_on_an_idle_node_an_hour_after_everyone_was_ended_stays_logg
     site.clock.advance(60 * MINUTE);
     let mut visitor = idle;
     log_in(&mut visitor, "ada").await.unwrap();
-    assert_eq!(user(&visitor).await.as_deref(), Some("ada"));
+    assert_eq!(visitor.user().await.as_deref(), Some("ada"));
 }
 
 /// … and sessions that ended with everyone refuse a login there.
@@ -291,7 +279,7 @@ async fn who_was_ended_cannot_end_the_logins_after() {
     let ada = site.logged_in("ada").await;
     let outcome = session.end_others().await;
     assert_eq!(
-        user(&ada).await.as_deref(),
+        ada.user().await.as_deref(),
         Some("ada"),
         "the thief's request that was under way: {outcome:?}"
     );
@@ -311,7 +299,7 @@ async fn an_operator_who_was_ended_acts_for_nobody_in_a_session_that_begins_anew
         .login_as("ada", tenure_core::Operator::new("op", "why"))
         .unwrap();
     let refusal = operator.finish(&handle).await.refusal;
-    assert_eq!(user(&operator).await, None, "{refusal:?}");
+    assert_eq!(operator.user().await, None, "{refusal:?}");
 }
 
 /// … and one who has logged out, keeping the values.
@@ -330,7 +318,7 @@ async fn an_operator_who_has_logged_out_acts_for_nobody() {
         .login_as("ada", tenure_core::Operator::new("op", "why"))
         .unwrap();
     let refusal = other_tab.finish(&handle).await.refusal;
-    assert_eq!(user(&other_tab).await, None, "{refusal:?}");
+    assert_eq!(other_tab.user().await, None, "{refusal:?}");
 }
 
 /// A failover loses the gate. Nodes that know it do not put it back, and a new one opens all sessions that have ended.
@@ -356,11 +344,11 @@ async fn everyone_stays_ended_on_a_new_node_although_the_gate_was_lost() {
     server.command(&["DEL", key_of_gate]);
     // Time for a node that knows it to notice: it asks twice a second.
     for _ in 0..4 {
-        assert_eq!(user(&ada).await, None);
+        assert_eq!(ada.user().await, None);
         tokio::time::sleep(Duration::from_millis(600)).await;
     }
     let new = node().await;
-    assert_eq!(user(&ada.at(&new)).await, None, "resurrected");
+    assert_eq!(ada.at(&new).user().await, None, "resurrected");
 }
 
 // Promise 3: limits.
@@ -493,7 +481,7 @@ async fn redis_who_acts_for_a_user_never_makes_room() {
     act(&mut operator).await;
     let mut ada = Visitor::new(node);
     log_in(&mut ada, "ada").await.unwrap();
-    assert_eq!(user(&operator).await.as_deref(), Some("ada"), "who acts");
+    assert_eq!(operator.user().await.as_deref(), Some("ada"), "who acts");
 }
 
 // Promise 4, in passing.
@@ -584,7 +572,7 @@ async fn a_lost_ending_is_made_up_for_in_the_last_days_of_a_remembered_session()
         read(&mut ada).await;
     }
     assert_eq!(
-        user(&ada).await,
+        ada.user().await,
         None,
         "ended twelve days ago, in use each hour, and logged in"
     );
@@ -602,7 +590,7 @@ async fn the_tools_work() {
         .delete(id, Whose::Login(LoginStamp::NOBODY))
         .await
         .unwrap();
-    assert_eq!(user(&ada).await.as_deref(), Some("ada"));
+    assert_eq!(ada.user().await.as_deref(), Some("ada"));
 }
 
 /// What held: everything at once on two nodes with near caches on one Redis, a third of it dropped somewhere.

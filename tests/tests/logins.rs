@@ -14,8 +14,7 @@ use tenure_core::{
     SessionManagerError,
 };
 use tenure_testing::{ManualClock, Moment, SlowStore, Verb};
-use tenure_tests::{Visitor, random_key};
-use tokio::task::yield_now;
+use tenure_tests::{Visitor, random_key, settle};
 
 /// Two nodes on one store, and what they share.
 struct Site {
@@ -99,18 +98,6 @@ fn refusal(finish: &Finish) -> Option<LoginRefusal> {
     }
 }
 
-async fn user(visitor: &Visitor) -> Option<String> {
-    let (_, session) = visitor.load().await;
-    Some(session.principal()?.as_str().to_owned())
-}
-
-/// Lets what goes on behind responses come to its end.
-async fn settle() {
-    for _ in 0..100 {
-        yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn a_login_is_listed_and_a_logout_is_not() {
     let site = Site::unlimited();
@@ -160,9 +147,9 @@ async fn ending_all_logs_out_everywhere_and_lets_the_next_login_in() {
     let ended = site.nodes[1].index().end_all("ada").await.unwrap();
     assert_eq!(ended.count, 2);
     for device in &devices {
-        assert_eq!(user(&device.at(&site.nodes[1])).await, None);
+        assert_eq!(device.at(&site.nodes[1]).user().await, None);
     }
-    assert_eq!(user(&other).await.as_deref(), Some("grace"));
+    assert_eq!(other.user().await.as_deref(), Some("grace"));
     assert_eq!(log_in(&mut devices[0], "ada").await, None);
     assert_eq!(site.listed("ada").await, 1);
     assert_eq!(site.stored(), 2);
@@ -232,7 +219,7 @@ async fn a_user_who_is_blocked_is_logged_out_and_cannot_log_in_until_unblocked()
     let mut ada = site.logged_in("ada").await;
     let index = site.nodes[1].index();
     assert_eq!(index.block("ada").await.unwrap().count, 1);
-    assert_eq!(user(&ada).await, None);
+    assert_eq!(ada.user().await, None);
     assert_eq!(log_in(&mut ada, "ada").await, Some(LoginRefusal::Blocked));
     assert_eq!(log_in(&mut ada, "grace").await, None);
     // For as long as it takes.
@@ -254,11 +241,11 @@ async fn one_login_is_ended_by_its_name_and_only_its_users() {
     let login = logins.iter().find(|info| Some(info.login.session()) == id);
     let login = login.unwrap().login;
     assert!(!index.end("grace", login).await.unwrap(), "not hers to end");
-    assert!(user(&ada).await.is_some());
+    assert!(ada.user().await.is_some());
     assert!(index.end("ada", login).await.unwrap());
     assert!(!index.end("ada", login).await.unwrap(), "it has ended");
     assert_eq!(
-        (user(&ada).await, user(&other).await.is_some()),
+        (ada.user().await, other.user().await.is_some()),
         (None, true)
     );
 }
@@ -281,8 +268,8 @@ async fn ending_the_others_keeps_this_login_under_a_new_secret() {
         })
         .await;
     assert_eq!(count, 1);
-    assert_eq!((user(&other).await, user(&stolen).await), (None, None));
-    assert_eq!(user(&here.at(&site.nodes[1])).await.as_deref(), Some("ada"));
+    assert_eq!((other.user().await, stolen.user().await), (None, None));
+    assert_eq!(here.at(&site.nodes[1]).user().await.as_deref(), Some("ada"));
     let logins = site.nodes[0].index().logins_of("ada", None).await.unwrap();
     let [info] = &logins.sessions[..] else {
         panic!("{logins:?}")
@@ -322,7 +309,7 @@ async fn s26_of_many_logins_at_once_as_many_succeed_as_are_allowed() {
         let mut usable = 0;
         for login in logins {
             let (visitor, refusal) = login.await.unwrap();
-            usable += u32::from(user(&visitor).await.is_some());
+            usable += u32::from(visitor.user().await.is_some());
             let expected = match on_limit {
                 OnLimit::EndOldest => LoginRefusal::Displaced,
                 OnLimit::Refuse => LoginRefusal::TooMany,
@@ -349,8 +336,8 @@ async fn s26_at_the_limit_the_oldest_login_makes_room_or_the_new_one_is_refused(
     site.clock.advance(Duration::from_secs(1));
     let second = site.logged_in("ada").await;
     let third = site.logged_in("ada").await;
-    assert_eq!(user(&oldest).await, None);
-    assert!(user(&second).await.is_some() && user(&third).await.is_some());
+    assert_eq!(oldest.user().await, None);
+    assert!(second.user().await.is_some() && third.user().await.is_some());
 
     let site = Site::limited(1, OnLimit::Refuse);
     let mut first = site.logged_in("ada").await;
@@ -368,7 +355,7 @@ async fn s26_at_the_limit_the_oldest_login_makes_room_or_the_new_one_is_refused(
         Some(7),
         "nothing was written"
     );
-    assert!(user(&first).await.is_some());
+    assert!(first.user().await.is_some());
     // Again in the same session: it replaces itself.
     assert_eq!(log_in(&mut first, "ada").await, None);
     first
@@ -403,7 +390,7 @@ async fn another_user_in_the_same_session_leaves_the_first_ones_list() {
         (0, 1)
     );
     site.nodes[1].index().end_all("ada").await.unwrap();
-    assert_eq!(user(&browser).await.as_deref(), Some("grace"));
+    assert_eq!(browser.user().await.as_deref(), Some("grace"));
 }
 
 #[tokio::test]
@@ -417,23 +404,23 @@ async fn everyone_is_ended_on_every_node_and_may_come_again() {
         .await;
     let elsewhere = ada.at(&site.nodes[1]);
     assert!(
-        user(&elsewhere).await.is_some(),
+        elsewhere.user().await.is_some(),
         "the other node knows the gate"
     );
     let held = ada.load().await;
     site.nodes[0].index().end_everyone().await.unwrap();
-    assert_eq!(user(&ada).await, None);
+    assert_eq!(ada.user().await, None);
     assert_eq!(anonymous.load().await.1.get::<u8>("basket").unwrap(), None);
     held.1.insert("late", 1).unwrap();
     let finish = ada.clone().finish(&held.0).await;
     assert!(matches!(finish.refusal, Some(SessionError::Gone)));
     tokio::time::advance(Duration::from_secs(2)).await;
-    assert_eq!(user(&elsewhere).await, None);
+    assert_eq!(elsewhere.user().await, None);
     assert_eq!(log_in(&mut ada, "ada").await, None);
     anonymous
         .request(async |session| session.insert("basket", 2).unwrap())
         .await;
-    assert!(user(&ada.at(&site.nodes[1])).await.is_some());
+    assert!(ada.at(&site.nodes[1]).user().await.is_some());
     assert!(anonymous.load().await.1.contains("basket").unwrap());
 }
 
@@ -460,7 +447,7 @@ async fn a_lost_entry_is_entered_again_with_the_next_renewal_and_a_lost_ending_m
     // All are ended, and a failover loses the entry and the deletion: as if neither had been made.
     index.settle(&principal, vec![login]).await.unwrap();
     site.nodes[0].index().end_all("ada").await.unwrap();
-    assert!(user(&ada).await.is_some(), "so the session has survived");
+    assert!(ada.user().await.is_some(), "so the session has survived");
     for write in [true, false] {
         site.clock.advance(Duration::from_secs(180));
         ada.request(async |session: &Session| {
@@ -470,7 +457,7 @@ async fn a_lost_entry_is_entered_again_with_the_next_renewal_and_a_lost_ending_m
         })
         .await;
         settle().await;
-        assert_eq!(user(&ada).await, None);
+        assert_eq!(ada.user().await, None);
     }
 }
 
@@ -519,7 +506,7 @@ async fn a_session_is_ended_and_another_one_begun_with_a_message_for_the_next_pa
     let (_, session) = browser.load().await;
     assert_eq!(session.keys(), ["message"]);
     assert_ne!(session.id(), before);
-    assert_eq!(user(&stolen).await, None);
+    assert_eq!(stolen.user().await, None);
     settle().await;
     assert_eq!((site.listed("ada").await, site.stored()), (0, 1));
 
@@ -534,7 +521,7 @@ async fn a_session_is_ended_and_another_one_begun_with_a_message_for_the_next_pa
         }
         let finish = browser.finish_with(&handle, status).await;
         assert!(finish.set_cookie.unwrap().contains("Max-Age=0"));
-        assert_eq!(user(&stolen).await, None);
+        assert_eq!(stolen.user().await, None);
         assert_eq!(site.stored(), 1);
     }
 }
@@ -604,10 +591,10 @@ async fn an_operator_acts_in_a_users_name_and_comes_back() {
     assert_eq!(session.principal().unwrap(), "op");
     assert_eq!(session.actor(), None);
     assert_eq!((site.listed("ada").await, site.listed("op").await), (1, 1));
-    assert!(user(&ada).await.is_some());
+    assert!(ada.user().await.is_some());
     site.clock.advance(Duration::from_secs(60 * 60));
     assert_eq!(
-        user(&operator).await,
+        operator.user().await,
         None,
         "no longer than acting would have lasted"
     );
@@ -626,7 +613,7 @@ async fn acting_ends_with_the_logins_of_either_and_nobody_who_is_blocked_acts() 
             })
             .await;
         site.nodes[1].index().end_all(ended).await.unwrap();
-        assert_eq!(user(&operator).await, None, "{ended}");
+        assert_eq!(operator.user().await, None, "{ended}");
         settle().await;
         assert_eq!((site.listed("ada").await, site.listed("op").await), (0, 0));
 

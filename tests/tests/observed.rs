@@ -5,54 +5,15 @@
     reason = "a story that meets a surprise has failed"
 )]
 
-use std::{
-    fs,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
 use tenure_core::{
-    AuditAction, AuditEntry, AuditError, AuditFile, AuditOutcome, AuditSink, EndReason, KeyRing,
-    Lifetimes, LoginRefusal, MemoryStore, Observer, OnLimit, Operator, SessionError, SessionEvent,
-    SessionEventKind, SessionManager, SessionManagerBuilder, verify_audit,
+    AuditAction, AuditEntry, AuditFile, AuditOutcome, EndReason, KeyRing, Lifetimes, LoginRefusal,
+    MemoryStore, Observer, OnLimit, Operator, SessionError, SessionEvent, SessionEventKind,
+    SessionManager, SessionManagerBuilder, verify_audit,
 };
 use tenure_testing::ManualClock;
-use tenure_tests::Visitor;
-
-/// Writes down what it is told.
-#[derive(Clone, Debug, Default)]
-struct Notes(Arc<Mutex<Vec<Told>>>);
-
-/// What happened, and to whom.
-type Told = (SessionEventKind, Option<String>);
-
-impl Observer for Notes {
-    fn observe(&self, event: &SessionEvent<'_>) {
-        let user = event.user.map(|user| user.as_str().to_owned());
-        self.0.lock().unwrap().push((event.kind, user));
-    }
-}
-
-impl Notes {
-    fn take(&self) -> Vec<Told> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
-
-/// Keeps entries until it is told to fail.
-#[derive(Clone, Debug, Default)]
-struct Trail(Arc<Mutex<(Vec<AuditEntry>, bool)>>);
-
-impl AuditSink for Trail {
-    async fn record(&self, entry: &AuditEntry) -> Result<(), AuditError> {
-        let mut trail = self.0.lock().unwrap();
-        if trail.1 {
-            return Err(AuditError::new("no room"));
-        }
-        trail.0.push(entry.clone());
-        Ok(())
-    }
-}
+use tenure_tests::{Notes, Trail, Visitor};
 
 fn sessions(
     configure: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
@@ -60,14 +21,6 @@ fn sessions(
     let store = MemoryStore::new();
     let builder = SessionManager::builder(store.clone(), KeyRing::generate().unwrap());
     configure(builder.login_index(store)).build().unwrap()
-}
-
-async fn logged_in(sessions: &SessionManager, user: &str) -> Visitor {
-    let mut visitor = Visitor::new(sessions.clone());
-    visitor
-        .request(async |session| session.login(user).unwrap())
-        .await;
-    visitor
 }
 
 async fn is_logged_in(visitor: &Visitor) -> bool {
@@ -107,14 +60,14 @@ async fn an_observer_is_told_of_a_sessions_life() {
     sessions.index().end_all("ada").await.unwrap();
     assert_eq!(notes.take(), [(Ended(EndReason::AllEnded), ada())]);
 
-    let mut browser = logged_in(&sessions, "ada").await;
+    let mut browser = Visitor::logged_in(&sessions, "ada").await;
     browser
         .request(async |session| session.destroy().unwrap())
         .await;
     let told = notes.take();
     assert_eq!(told.last().unwrap(), &(Ended(EndReason::Logout), ada()));
-    let idle = logged_in(&sessions, "ada").await;
-    notes.take();
+    let idle = Visitor::logged_in(&sessions, "ada").await;
+    notes.clear();
     clock.advance(Lifetimes::default().idle());
     assert!(!is_logged_in(&idle).await);
     assert_eq!(notes.take(), [(Ended(EndReason::Idle), None)]);
@@ -130,7 +83,7 @@ async fn an_observer_that_panics_harms_nobody() {
         }
     }
     let sessions = sessions(|builder| builder.observer(Clumsy));
-    assert!(is_logged_in(&logged_in(&sessions, "ada").await).await);
+    assert!(is_logged_in(&Visitor::logged_in(&sessions, "ada").await).await);
     assert_eq!(sessions.index().end_all("ada").await.unwrap().count, 1);
 }
 
@@ -138,8 +91,8 @@ async fn an_observer_that_panics_harms_nobody() {
 async fn the_audit_trail_says_before_and_after_who_did_what_to_whom_and_why() {
     let trail = Trail::default();
     let sessions = sessions(|builder| builder.audit(trail.clone()));
-    let mut ada = logged_in(&sessions, "ada").await;
-    logged_in(&sessions, "ada").await;
+    let mut ada = Visitor::logged_in(&sessions, "ada").await;
+    Visitor::logged_in(&sessions, "ada").await;
     ada.request(async |session| session.end_others().await.unwrap())
         .await;
     let operator = || {
@@ -152,7 +105,7 @@ async fn the_audit_trail_says_before_and_after_who_did_what_to_whom_and_why() {
     index.block("ada").await.unwrap();
     index.unblock("ada").await.unwrap();
     index.end_everyone().await.unwrap();
-    let mut operating = logged_in(&sessions, "op").await;
+    let mut operating = Visitor::logged_in(&sessions, "op").await;
     operating
         .request(async |session| {
             session
@@ -161,7 +114,7 @@ async fn the_audit_trail_says_before_and_after_who_did_what_to_whom_and_why() {
         })
         .await;
 
-    let entries = trail.0.lock().unwrap().0.clone();
+    let entries = trail.entries();
     assert_eq!(verify_audit(&entries), None);
     let told: Vec<_> = entries
         .iter()
@@ -199,7 +152,7 @@ async fn what_cannot_be_written_down_is_not_done() {
                 .audit(trail.clone())
                 .lets_users_end_unaudited(lenient)
         });
-        let ada = logged_in(&sessions, "ada").await;
+        let ada = Visitor::logged_in(&sessions, "ada").await;
         let login = sessions
             .index()
             .logins_of("ada", None)
@@ -207,7 +160,7 @@ async fn what_cannot_be_written_down_is_not_done() {
             .unwrap()
             .sessions[0]
             .login;
-        trail.0.lock().unwrap().1 = true;
+        trail.fill();
         let index = sessions.index().by(Operator::new("op", "ticket 7"));
         for refused in [
             index.end("ada", login).await.map(|_| ()),
@@ -240,7 +193,7 @@ async fn an_operator_gives_a_reason_and_everyone_is_not_ended_by_nobody() {
         sessions.index().end_everyone().await,
         Err(SessionError::Audit(_))
     ));
-    assert!(trail.0.lock().unwrap().0.is_empty());
+    assert!(trail.entries().is_empty());
 }
 
 #[tokio::test]

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use tenure_core::{KeyRing, MemoryStore, Session, SessionError, SessionManager};
 use tenure_testing::{Moment, SlowStore, SpyStore, Verb};
-use tenure_tests::{LatentStore, Visitor};
-use tokio::task::yield_now;
+use tenure_tests::{LatentStore, Visitor, settle};
 
 fn increment(session: &Session) -> u64 {
     let count = session.update("n", |n: Option<u64>| n.unwrap_or(0) + 1);
@@ -31,12 +30,6 @@ async fn visitor(manager: &SessionManager) -> Visitor {
 
 async fn value(visitor: &Visitor, key: &str) -> Option<u64> {
     visitor.load().await.1.get(key).unwrap()
-}
-
-async fn settle() {
-    for _ in 0..100 {
-        yield_now().await;
-    }
 }
 
 #[tokio::test]

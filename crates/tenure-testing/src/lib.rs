@@ -17,6 +17,8 @@
 pub mod conformance;
 pub mod index;
 pub mod records;
+#[doc(hidden)]
+pub mod suite;
 
 mod clock;
 mod entropy;
@@ -27,8 +29,8 @@ mod stores;
 
 #[cfg(feature = "processes")]
 pub use self::processes::{
-    FaultProxy, Program, RedisCluster, RedisClusterBuilder, RedisSentinels, RedisSentinelsBuilder,
-    RedisServer, Reply, Traffic,
+    FaultProxy, Program, RedisCluster, RedisClusterBuilder, RedisDeployment, RedisSentinels,
+    RedisSentinelsBuilder, RedisServer, Reply, Traffic,
 };
 pub use self::{
     clock::ManualClock,

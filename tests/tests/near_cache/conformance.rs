@@ -6,31 +6,20 @@ use tenure_core::{Freshness, SessionId, SessionStore};
 use tenure_near_cache::NearCache;
 use tenure_redis::RedisStore;
 use tenure_testing::{
-    Fixture, ManualClock, Planted, Program, RedisCluster, RedisSentinels, RedisServer,
-    index_conformance, index_conformance_on, store_conformance, store_conformance_on,
+    Fixture, ManualClock, Planted, Program, RedisDeployment, index_conformance,
+    index_conformance_on, store_conformance, store_conformance_on,
 };
 
 struct CacheFixture {
     cache: NearCache<RedisStore>,
     clock: ManualClock,
-    servers: Arc<Servers>,
-}
-
-enum Servers {
-    One(RedisServer),
-    Watched(RedisSentinels),
-    Cluster(RedisCluster),
+    servers: Arc<RedisDeployment>,
 }
 
 impl CacheFixture {
-    async fn start(servers: Arc<Servers>) -> Self {
-        let url = match &*servers {
-            Servers::One(server) => server.url(),
-            Servers::Watched(watched) => watched.url(),
-            Servers::Cluster(cluster) => cluster.url(),
-        };
+    async fn start(servers: Arc<RedisDeployment>) -> Self {
         let clock = ManualClock::new();
-        let store = RedisStore::builder(url)
+        let store = RedisStore::builder(servers.url())
             .clock(clock.clone())
             .max_record_bytes(MAX_RECORD_BYTES)
             // More than a busy machine needs.
@@ -46,21 +35,7 @@ impl CacheFixture {
     }
 
     async fn single(program: Program) -> Self {
-        let server = RedisServer::start_program(program, &[]);
-        Self::start(Arc::new(Servers::One(server))).await
-    }
-}
-
-impl Servers {
-    /// What replicas are for is not part of the contract.
-    fn watched() -> Arc<Self> {
-        let watched = RedisSentinels::builder().replicas(0);
-        Arc::new(Self::Watched(watched.start()))
-    }
-
-    fn cluster(program: Program) -> Arc<Self> {
-        let cluster = RedisCluster::builder().program(program).replicas(0);
-        Arc::new(Self::Cluster(cluster.start()))
+        Self::start(Arc::new(RedisDeployment::single(program))).await
     }
 }
 
@@ -81,11 +56,7 @@ impl Fixture for CacheFixture {
 
     async fn plant(&self, id: SessionId, bytes: &[u8]) -> Planted {
         let key = format!("tenure:{}", id.as_uuid());
-        let server = match &*self.servers {
-            Servers::One(server) => server,
-            Servers::Watched(watched) => &watched.nodes()[0],
-            Servers::Cluster(cluster) => &cluster.nodes()[cluster.owner(cluster.slot(&key))],
-        };
+        let server = self.servers.holder(&key);
         server.command(&[b"SET", key.as_bytes(), bytes]);
         // One round trip, behind which the report of the change has arrived.
         let _ = self.cache.load(id, Freshness::Latest).await;
@@ -118,31 +89,31 @@ mod valkey {
 // Clusters and sentinels take seconds to start, so all clauses share one.
 store_conformance_on!(
     sentinel,
-    servers = Servers::watched(),
+    servers = Arc::new(RedisDeployment::sentinels()),
     CacheFixture::start(Arc::clone(&servers)).await
 );
 index_conformance_on!(
     index_on_sentinel,
-    servers = Servers::watched(),
+    servers = Arc::new(RedisDeployment::sentinels()),
     CacheFixture::start(Arc::clone(&servers)).await
 );
 store_conformance_on!(
     cluster,
-    servers = Servers::cluster(Program::Redis),
+    servers = Arc::new(RedisDeployment::cluster(Program::Redis)),
     CacheFixture::start(Arc::clone(&servers)).await
 );
 index_conformance_on!(
     index_on_cluster,
-    servers = Servers::cluster(Program::Redis),
+    servers = Arc::new(RedisDeployment::cluster(Program::Redis)),
     CacheFixture::start(Arc::clone(&servers)).await
 );
 store_conformance_on!(
     valkey_cluster,
-    servers = Servers::cluster(Program::Valkey),
+    servers = Arc::new(RedisDeployment::cluster(Program::Valkey)),
     CacheFixture::start(Arc::clone(&servers)).await
 );
 index_conformance_on!(
     index_on_valkey_cluster,
-    servers = Servers::cluster(Program::Valkey),
+    servers = Arc::new(RedisDeployment::cluster(Program::Valkey)),
     CacheFixture::start(Arc::clone(&servers)).await
 );

@@ -27,8 +27,6 @@ mod steps;
 mod suite;
 mod versions;
 
-#[doc(hidden)]
-pub use self::suite::run;
 pub use self::{
     cancellation::*, concurrency::*, contents::*, corruption::*, creation::*, deletion::*,
     expiry::*, leases::*, limits::*, suite::CLAUSES, versions::*,

@@ -1,4 +1,4 @@
-use std::{future::Future, time::Duration};
+use crate::suite::names;
 
 /// Holds a store to the contract: one `#[test]` for each clause of
 /// [`conformance`](crate::conformance), named like it.
@@ -54,7 +54,7 @@ use std::{future::Future, time::Duration};
 #[macro_export]
 macro_rules! store_conformance {
     ($fixture:expr $(,)?) => {
-        $crate::__for_each_clause! { {$crate::__clause_tests} {$fixture} }
+        $crate::__for_each_clause! { {$crate::__clause_tests} {conformance, $fixture} }
     };
 }
 
@@ -138,21 +138,6 @@ macro_rules! __for_each_clause {
     };
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __clause_tests {
-    ({ $fixture:expr } $($clause:ident)*) => {
-        $(
-            #[test]
-            fn $clause() {
-                $crate::conformance::run(async {
-                    $crate::conformance::$clause($fixture).await;
-                });
-            }
-        )*
-    };
-}
-
 /// All clauses of [`store_conformance!`](crate::store_conformance) in one test, one after the other on the same servers,
 /// for servers that take seconds to start: `servers` is made once, and the fixture of each clause around it.
 ///
@@ -162,65 +147,16 @@ macro_rules! __clause_tests {
 #[macro_export]
 macro_rules! store_conformance_on {
     ($test:ident, $servers:ident = $start:expr, $fixture:expr $(,)?) => {
-        $crate::__for_each_clause! { {$crate::__clauses_in_turn} {$test, $servers, $start, $fixture} }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __clauses_in_turn {
-    ({ $test:ident, $servers:ident, $start:expr, $fixture:expr } $($clause:ident)*) => {
-        #[test]
-        fn $test() {
-            let $servers = $start;
-            $(
-                println!(stringify!($clause));
-                $crate::conformance::run(async {
-                    $crate::conformance::$clause($fixture).await;
-                });
-            )*
-        }
-    };
-}
-
-macro_rules! names {
-    ({} $($clause:ident)*) => {
-        /// The names of all clauses, in the order of the contract.
-        pub const CLAUSES: &[&str] = &[$(stringify!($clause)),*];
+        $crate::__for_each_clause! { {$crate::__clauses_in_turn} {conformance, $test, $servers, $start, $fixture} }
     };
 }
 
 __for_each_clause! { {names} {} }
 
-/// Runs a clause as the body of a test, in a runtime of its own.
-///
-/// A runtime from here, and not `#[tokio::test]`, so that a store's crate needs no feature of tokio, and
-/// so that a store that never answers fails the test instead of hanging the run.
-#[doc(hidden)]
-pub fn run(clause: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_all()
-        .build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            if tokio::time::timeout(DEADLINE, clause).await.is_err() {
-                panic!("the store had not finished after {DEADLINE:?}");
-            }
-        }),
-        Err(error) => panic!("no runtime to test in: {error}"),
-    }
-}
-
-/// Enough for real races, few enough for the many tests that run at once.
-const WORKERS: usize = 2;
-
-/// Far above what the slowest clause takes on a busy machine (a few seconds).
-const DEADLINE: Duration = Duration::from_secs(60);
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::CLAUSES;
+    use crate::suite::check_list;
 
     #[test]
     fn no_clause_is_missing_from_the_list() {
@@ -236,15 +172,6 @@ mod tests {
             include_str!("limits.rs"),
             include_str!("versions.rs"),
         ];
-        let written = sources
-            .iter()
-            .flat_map(|source| source.lines())
-            .filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next());
-        let mut unlisted: Vec<_> = CLAUSES.to_vec();
-        for clause in written {
-            let at = unlisted.iter().position(|listed| *listed == clause);
-            unlisted.remove(at.unwrap_or_else(|| panic!("{clause} is not listed")));
-        }
-        assert!(unlisted.is_empty(), "listed twice: {unlisted:?}");
+        check_list(CLAUSES, &sources);
     }
 }

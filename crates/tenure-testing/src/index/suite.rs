@@ -1,3 +1,5 @@
+use crate::suite::names;
+
 /// Holds a store's login index to its contract: one `#[test]` for each clause of
 /// [`index`](crate::index), named like it.
 ///
@@ -48,7 +50,7 @@
 #[macro_export]
 macro_rules! index_conformance {
     ($fixture:expr $(,)?) => {
-        $crate::__for_each_index_clause! { {$crate::__index_clause_tests} {$fixture} }
+        $crate::__for_each_index_clause! { {$crate::__clause_tests} {index, $fixture} }
     };
 }
 
@@ -157,53 +159,14 @@ macro_rules! __for_each_index_clause {
     };
 }
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __index_clause_tests {
-    ({ $fixture:expr } $($clause:ident)*) => {
-        $(
-            #[test]
-            fn $clause() {
-                $crate::conformance::run(async {
-                    $crate::index::$clause($fixture).await;
-                });
-            }
-        )*
-    };
-}
-
 /// All clauses of [`index_conformance!`](crate::index_conformance) in one test, as
 /// [`store_conformance_on!`](crate::store_conformance_on).
 #[macro_export]
 macro_rules! index_conformance_on {
     ($test:ident, $servers:ident = $start:expr, $fixture:expr $(,)?) => {
         $crate::__for_each_index_clause! {
-            {$crate::__index_clauses_in_turn} {$test, $servers, $start, $fixture}
+            {$crate::__clauses_in_turn} {index, $test, $servers, $start, $fixture}
         }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __index_clauses_in_turn {
-    ({ $test:ident, $servers:ident, $start:expr, $fixture:expr } $($clause:ident)*) => {
-        #[test]
-        fn $test() {
-            let $servers = $start;
-            $(
-                println!(stringify!($clause));
-                $crate::conformance::run(async {
-                    $crate::index::$clause($fixture).await;
-                });
-            )*
-        }
-    };
-}
-
-macro_rules! names {
-    ({} $($clause:ident)*) => {
-        /// The names of all clauses, in the order of the contract.
-        pub const CLAUSES: &[&str] = &[$(stringify!($clause)),*];
     };
 }
 
@@ -211,7 +174,8 @@ __for_each_index_clause! { {names} {} }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::CLAUSES;
+    use crate::suite::check_list;
 
     #[test]
     fn no_clause_is_missing_from_the_list() {
@@ -228,15 +192,6 @@ mod tests {
             include_str!("reservations.rs"),
             include_str!("touches.rs"),
         ];
-        let written = sources
-            .iter()
-            .flat_map(|source| source.lines())
-            .filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next());
-        let mut unlisted: Vec<_> = CLAUSES.to_vec();
-        for clause in written {
-            let at = unlisted.iter().position(|listed| *listed == clause);
-            unlisted.remove(at.unwrap_or_else(|| panic!("{clause} is not listed")));
-        }
-        assert!(unlisted.is_empty(), "listed twice: {unlisted:?}");
+        check_list(CLAUSES, &sources);
     }
 }

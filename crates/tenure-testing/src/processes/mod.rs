@@ -7,6 +7,7 @@
 )]
 
 mod cluster;
+mod deployment;
 mod link;
 mod patience;
 mod program;
@@ -17,6 +18,7 @@ mod sentinels;
 
 pub use self::{
     cluster::{RedisCluster, RedisClusterBuilder},
+    deployment::RedisDeployment,
     program::Program,
     proxy::{FaultProxy, Traffic},
     redis::RedisServer,

@@ -12,7 +12,7 @@ use std::{
 
 use tenure_core::SessionId;
 use tenure_testing::{
-    Fixture, ManualClock, Planted, conformance::run, index::CLAUSES, index_conformance,
+    Fixture, ManualClock, Planted, index::CLAUSES, index_conformance, suite::run,
 };
 
 use self::roster::{Bug, Roster};

@@ -12,9 +12,7 @@ use std::{
 
 use tenure_core::SessionId;
 use tenure_testing::{
-    Fixture, ManualClock, Planted,
-    conformance::{CLAUSES, run},
-    store_conformance,
+    Fixture, ManualClock, Planted, conformance::CLAUSES, store_conformance, suite::run,
 };
 
 use self::ledger::{Bug, Ledger, MAX_RECORD_BYTES};
